@@ -1,0 +1,275 @@
+"""The door: X and a model in, a Fit out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._errors import DataError, EngineError, Finding, ModelError
+from ._input import Negative, Table, read, split_negative
+from ._resolve import auto_model, resolve_for_mode
+from ._types import MatrixLike
+from .align import match_rows, unit_rows
+from .engines.map import MAP, ModeResult
+from .likelihoods import Likelihood
+from .model import Model
+from .result import Agreement, Fit, Projection
+
+Seed = int | jax.Array
+
+
+def fit(
+    X: MatrixLike,
+    model: Model | None = None,
+    *,
+    rank: int | str | None = None,
+    likelihood: Likelihood | None = None,
+    engine: MAP | None = None,
+    seed: Seed = 0,
+    init: Fit | tuple[MatrixLike, MatrixLike] | None = None,
+    observed: MatrixLike | None = None,
+    weights: MatrixLike | None = None,
+    size_factors: MatrixLike | None = None,
+    opportunities: MatrixLike | None = None,
+    groups: MatrixLike | None = None,
+    negative: Negative = "error",
+) -> Fit:
+    """Explain a matrix X (samples x features) by parts: X ~ W H with W, H >= 0.
+
+    Parameters
+    ----------
+    X : matrix of shape (n, m)
+        numpy or JAX array, scipy.sparse, pandas DataFrame (its names are kept) or list of lists. Samples are rows.
+        NaN and masked entries are missing.
+    model : Model, optional
+        Needed only for priors, shrinkage and known components; `rank` and `likelihood` given here go before its own.
+    rank : int or "auto"
+        Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down.
+    likelihood : Likelihood, optional
+        Left out: `Poisson` for non-negative X, `Gaussian` where X has negative entries.
+    engine : MAP, optional
+        Algorithm and its options.
+    seed : int or JAX key
+        Same seed, same result.
+    init : (W0, H0) or Fit, optional
+        One start from here instead of random ones.
+    observed : bool matrix of shape (n, m), optional
+        False entries are not data.
+    weights : array of shape (n, m), (n,) or (m,), optional
+        Frequency weights: an entry of weight 2 is two observations of that entry. 0 leaves it out.
+    size_factors, opportunities : arrays of shape (n,) and (m,), optional
+        Multiply the mean of each sample and of each feature: exposure, bin width, depth; mutational opportunities.
+    groups : array of shape (n,), optional
+        Label of the trial, run or donor of each sample; kept in the result.
+    negative : {"error", "clip", "split"}
+        What to do with negative entries where the likelihood has none.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    DataError, ModelError, EngineError
+        For what cannot be used. The message says what was expected, what was got and what to do. All are ValueErrors.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesnmf as bn
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.poisson(rng.gamma(1, 5, (50, 3)) @ rng.dirichlet(np.ones(20), 3) * 10)
+    >>> bn.fit(X, rank=3).H.shape
+    (3, 20)
+    """
+    table = read(
+        X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
+    )
+    engine = MAP() if engine is None else engine
+    if not isinstance(engine, MAP):
+        raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
+    auto = rank == "auto"
+    if auto:
+        model = auto_model(model, likelihood, table.shape)
+    model = _stated(model, None if auto else rank, likelihood)
+    if model.likelihood is not None and model.likelihood.support != "real":
+        table = split_negative(table, negative, type(model.likelihood).__name__)
+    elif negative != "error":
+        needs = "KL NMF"
+        table = split_negative(table, negative, needs)
+    model = resolve_for_mode(model, table)
+    start = None if init is None else _start(init, model, table)
+    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
+    result = engine.run(model, table, key, start)
+    return _assemble(result, model, engine, table, seed, auto)
+
+
+def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
+    """Return activities of new samples at the fit's H. See `Fit.project`."""
+    table = read(X, **data)
+    if fit.negative is not None:
+        table = split_negative(table, fit.negative, "This fit")  # type: ignore[arg-type]
+    if table.shape[1] != fit.H.shape[1]:
+        raise DataError(
+            f"X has {table.shape[1]} features, but this fit is expecting {fit.H.shape[1]} features as input."
+        )
+    if fit.rank == 0:
+        return Projection(np.zeros((table.shape[0], 0)), fit.warnings)
+    if not np.any(table.values > 0):
+        return Projection(np.zeros((table.shape[0], fit.rank)))
+    likelihood = fit.model.likelihood
+    if likelihood is not None and likelihood.learned:
+        likelihood = replace(likelihood, learned=False)  # type: ignore[type-var]
+    model = replace(fit.model, rank=fit.rank, likelihood=likelihood, shrinkage=None, known=None)
+    engine = replace(fit.engine, starts=1)
+    W0 = np.full((table.shape[0], fit.rank), table.level)
+    result = engine.run(model, table, jax.random.key(0), (W0, fit.H), (fit.H, fit.rate_W))
+    return Projection(result.W[0], _course(result, engine))
+
+
+def _stated(model: Model | None, rank: int | str | None, likelihood: Likelihood | None) -> Model:
+    if model is None:
+        if rank is None:
+            raise ModelError('Say how many components: rank=8, or rank="auto" to find out.')
+        return Model(rank, likelihood)  # type: ignore[arg-type]
+    if not isinstance(model, Model):
+        raise ModelError(f"Expected model to be a bn.Model; got {model!r}.")
+    if rank is not None:
+        model = replace(model, rank=rank)  # type: ignore[arg-type]
+    return model if likelihood is None else replace(model, likelihood=likelihood)
+
+
+def _start(init: Any, model: Model, table: Table) -> tuple[np.ndarray, np.ndarray]:
+    W, H = (init.W, init.H) if isinstance(init, Fit) else init
+    W, H = np.asarray(W, float), np.asarray(H, float)
+    expected = (table.shape[0], model.rank), (model.rank, table.shape[1])
+    if (W.shape, H.shape) != expected:
+        raise DataError(
+            f"Expected init=(W0, H0) of shapes {expected[0]} and {expected[1]}; got {W.shape} and {H.shape}."
+        )
+    if not (np.all(np.isfinite(W)) and np.all(np.isfinite(H))) or np.any(W < 0) or np.any(H < 0):
+        raise DataError("Expected init=(W0, H0) to hold finite numbers of at least 0.")
+    return W, H
+
+
+def _assemble(result: ModeResult, model: Model, engine: MAP, table: Table, seed: Seed, auto: bool) -> Fit:
+    known = 0 if model.known is None else len(model.known)
+    starts = [_order(*part, known, model) for part in zip(result.W, result.H, result.relevance, strict=True)]
+    W, H, order, kept = starts[result.best]
+    cosine = np.zeros((len(starts), kept))
+    for s, (_, other, _, _) in enumerate(starts):
+        found = match_rows(H, other)
+        cosine[s, found.own] = found.cosine
+    info = result.info
+    agreement = Agreement(info.objective, np.array([s[3] for s in starts]), cosine, info.status, result.best)
+    size = result.H[result.best].sum(1)[order[:kept]]
+    assert model.W is not None
+    return Fit(
+        W=W, H=H, relevance=result.relevance[result.best][order],
+        model=replace(model, likelihood=result.likelihood), engine=engine, noise=result.likelihood.noise(),
+        objective=float(info.objective[result.best]), residual=float(info.residual[result.best]),
+        status=info.status[result.best], steps=int(info.steps[result.best]), trace=info.trace, agreement=agreement,
+        warnings=_course(result, engine) + _findings(model, kept - known, known, table, agreement),
+        seed=int(seed) if isinstance(seed, (int, np.integer)) else None,
+        samples=table.samples, features=table.features, groups=table.groups, negative=table.negative,
+        rate_W=result.rate_W[order[:kept]] / np.where(size > 0, size, 1) ** model.W.power,
+        versions=_versions(),
+    )  # fmt: skip
+
+
+def _order(
+    W: np.ndarray, H: np.ndarray, relevance: np.ndarray, known: int, model: Model
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Return W and H of the components kept, the order of all of the model's components, and how many are kept."""
+    mass = W.sum(0) * H.sum(1)
+    keep = np.ones(len(H), bool) if model.shrinkage is None else relevance > model.shrinkage.threshold
+    keep[:known] = True
+    rank_of = np.lexsort((-relevance, -mass, ~keep))
+    order = np.concatenate([np.arange(known), rank_of[rank_of >= known]]).astype(int)
+    kept = int(keep.sum())
+    return *unit_rows(W[:, order[:kept]], H[order[:kept]]), order, kept
+
+
+def _course(result: ModeResult, engine: MAP) -> tuple[Finding, ...]:
+    """Return what must be said of how the best start ended."""
+    status, residual = result.info.status[result.best], result.info.residual[result.best]
+    if status == "nonfinite":
+        return (
+            Finding(
+                status,
+                "the objective stopped being finite; the last finite state is kept. Use precision='float64' or "
+                "rescale X.",
+            ),
+        )
+    if status == "max_steps" and (engine.tol > 0 or engine.residual_tol > 0):
+        return (
+            Finding(
+                status,
+                f"not converged after max_steps={engine.max_steps}: KKT residual {residual:.2g}, wanted "
+                f"{engine.residual_tol:g}. "
+                f"Raise max_steps, or go on from here with init=fit.",
+            ),
+        )
+    return ()
+
+
+def _findings(model: Model, found: int, known: int, table: Table, agreement: Agreement) -> tuple[Finding, ...]:
+    tests: list[tuple[bool, str, Callable[[], str]]] = [
+        (
+            model.shrinkage is not None and found == 0 and known == 0,
+            "collapsed_to_zero",
+            lambda: (
+                "shrinkage left no component: X holds no more than noise for this model. Check the likelihood, or "
+                "state the rank."
+            ),
+        ),
+        (
+            model.shrinkage is not None and found == 1,
+            "collapsed_to_one",
+            lambda: (
+                "shrinkage left a single component. Check the likelihood and the scale of X, or state the rank and "
+                "compare."
+            ),
+        ),
+        (
+            model.shrinkage is not None and found > 1 and found + known == model.rank,
+            "not_pruned",
+            lambda: (
+                f"all {model.rank} components are kept, so there may be more, or the noise is wider than the "
+                f"likelihood says. "
+                "Raise the rank of the model, or choose another likelihood."
+            ),
+        ),
+        (
+            len(set(agreement.rank.tolist())) > 1,
+            "starts_disagree",
+            lambda: (
+                f"random starts keep different numbers of components ({agreement}). Read the rank as a range; more "
+                f"starts may help."
+            ),
+        ),
+        (
+            model.shrinkage is None and model.rank > min(table.shape),
+            "rank_above_shape",
+            lambda: (
+                f"rank {model.rank} is above min(n, m) = {min(table.shape)}: components are not determined. Lower "
+                f"the rank."
+            ),
+        ),
+    ]
+    return tuple(Finding(name, text()) for wrong, name, text in tests if wrong)
+
+
+def _versions() -> dict[str, str]:
+    from . import __version__
+
+    return {
+        "bayesnmf": __version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

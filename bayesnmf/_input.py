@@ -1,0 +1,353 @@
+"""From what users have to validated NumPy: X, its weights, offsets, groups and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ._errors import DataError
+from ._types import MatrixLike
+
+Negative = Literal["error", "clip", "split"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Validated data: what every engine starts from.
+
+    Attributes
+    ----------
+    X : ndarray or scipy.sparse.csr_array
+        Float64, or float32 where it came so; missing entries are 0 with weight 0.
+    weight : ndarray or csr_array or None
+        Weights by entry, 0 where missing. For sparse X it holds 1 - weight.
+    row_weight, col_weight, row_factor, col_factor : ndarray or None
+        Separable weights and offsets.
+    groups : ndarray or None
+        Label of the group of each sample.
+    samples, features : tuple of str, or None
+        Names, where X had them.
+    negative : str or None
+        What was done with negative entries.
+    """
+
+    X: Any
+    weight: Any
+    row_weight: np.ndarray | None
+    col_weight: np.ndarray | None
+    row_factor: np.ndarray | None
+    col_factor: np.ndarray | None
+    groups: np.ndarray | None
+    samples: tuple[str, ...] | None
+    features: tuple[str, ...] | None
+    negative: Negative | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return self.X.shape
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether X is held sparse."""
+        return not isinstance(self.X, np.ndarray)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The stored entries of X, flat."""
+        return self.X.data if self.is_sparse else self.X.ravel()
+
+    @property
+    def is_counts(self) -> bool:
+        """Whether every entry is a whole number."""
+        return bool(np.all(self.values == np.floor(self.values)))
+
+    @property
+    def least(self) -> float:
+        """The least entry."""
+        least = float(self.values.min(initial=np.inf))
+        if not self.is_sparse:
+            return least if self.weight is None else float(self.X[self.weight > 0].min())
+        missing = 0 if self.weight is None else int((self.weight.data == 1).sum())
+        return min(least, 0.0) if self.X.nnz + missing < np.prod(self.shape) else least
+
+    @property
+    def level(self) -> float:
+        """Mean of |X|, offsets divided out: the size of an entry of W H."""
+        n, m = self.shape
+        s = np.ones(n) if self.row_factor is None else self.row_factor
+        o = np.ones(m) if self.col_factor is None else self.col_factor
+        a = np.ones(n) if self.row_weight is None else self.row_weight
+        b = np.ones(m) if self.col_weight is None else self.col_weight
+        total = a @ (self._weighted(abs(self.X)) @ b)
+        exposure = (a * s).sum() * (b * o).sum()
+        if self.weight is not None:
+            partial = (a * s) @ (self.weight @ (b * o))
+            exposure = exposure - partial if self.is_sparse else partial
+        return float(total / exposure)
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Mean square of X by feature, (m,)."""
+        a = np.ones(self.shape[0]) if self.row_weight is None else self.row_weight
+        square = self.X.multiply(self.X) if self.is_sparse else np.square(self.X)
+        total = self._weighted(square).T @ a
+        weight = np.full(self.shape[1], a.sum())
+        if self.weight is not None:
+            partial = self.weight.T @ a
+            weight = weight - partial if self.is_sparse else partial
+        return np.asarray(np.where(weight > 0, total, 0) / np.where(weight > 0, weight, 1))
+
+    def _weighted(self, X: Any) -> Any:
+        if self.weight is None:
+            return X
+        return X - self.weight.multiply(X) if self.is_sparse else self.weight * X
+
+
+def read(
+    X: MatrixLike,
+    *,
+    observed: MatrixLike | None = None,
+    weights: MatrixLike | None = None,
+    size_factors: MatrixLike | None = None,
+    opportunities: MatrixLike | None = None,
+    groups: MatrixLike | None = None,
+) -> Table:
+    """Return the data as a `Table`, or raise `DataError` saying what was wrong with them."""
+    samples, features = names_of(X)
+    X, missing = _matrix(X)
+    n, m = X.shape
+    row_factor = _vector(size_factors, n, "size_factors", "n samples")
+    col_factor = _vector(opportunities, m, "opportunities", "m features")
+    row_weight, col_weight, weight = _weights(weights, n, m)
+    X, weight = _mask(X, missing, observed, weight)
+    table = Table(X, weight, row_weight, col_weight, row_factor, col_factor, _groups(groups, n), samples, features)
+    refuse_unobserved(table, "row")
+    return table
+
+
+def split_negative(table: Table, how: Negative, needs: str) -> Table:
+    """Return the table without negative entries, for a likelihood that cannot take them."""
+    from dataclasses import replace
+
+    if how not in ("error", "clip", "split"):
+        raise DataError(f'Expected negative to be "error", "clip" or "split"; got {how!r}.')
+    if table.least >= 0:
+        return table
+    if how == "error":
+        raise DataError(
+            f"Negative values in data: {needs} needs entries of at least 0; the least is {table.least:.4g}. Use likelihood=Gaussian(), or "
+            'negative="clip" (set them to 0) or negative="split" (positive and negative parts as two features).'
+        )
+    positive, negative = abs(table.X + abs(table.X)) / 2, abs(abs(table.X) - table.X) / 2
+    if how == "clip":
+        return replace(table, X=positive, negative=how)
+
+    def twice(a: Any) -> Any:
+        return None if a is None else _beside(a, a)
+
+    features = table.features or tuple(str(j) for j in range(table.shape[1]))
+    return replace(
+        table, X=_beside(positive, negative), weight=twice(table.weight), col_weight=twice(table.col_weight),
+        col_factor=twice(table.col_factor), negative=how,
+        features=tuple(f"{f}+" for f in features) + tuple(f"{f}-" for f in features),
+    )  # fmt: skip
+
+
+def _beside(a: Any, b: Any) -> Any:
+    if isinstance(a, np.ndarray):
+        return np.concatenate([a, b], axis=-1)
+    import scipy.sparse as sp
+
+    return sp.csr_array(sp.hstack([a, b]))
+
+
+def names_of(X: MatrixLike) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return the names of samples and features that a data frame carries."""
+    if not (hasattr(X, "columns") and hasattr(X, "index")):
+        return None, None
+    counted = type(X.index).__name__ == "RangeIndex"
+    return (None if counted else tuple(map(str, X.index))), tuple(map(str, X.columns))
+
+
+def _matrix(X: MatrixLike) -> tuple[Any, Any]:
+    """Return (X, missing): a float array or csr, and which entries are NaN or masked (None for none)."""
+    if hasattr(X, "tocsr"):
+        return _sparse(X)
+    mask = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
+    if hasattr(X, "columns") and hasattr(X, "to_numpy"):
+        kinds = {np.dtype(t).kind if isinstance(t, np.dtype) else "?" for t in X.dtypes}
+        X = X.to_numpy() if kinds <= set("buif") else X.to_numpy(dtype=object, na_value=np.nan)
+    array = np.ma.getdata(X) if mask is not None else np.asarray(X)
+    if array.ndim != 2:
+        raise DataError(
+            f"Expected X to be a matrix of shape (n samples, m features); got {array.ndim} dimension(s), "
+            f"shape {array.shape}. Reshape your data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample."
+        )
+    array = _floats(array)
+    if 0 in array.shape:
+        word = "feature" if array.shape[1] == 0 else "sample"
+        raise DataError(
+            f"Expected at least one sample and one feature; got 0 {word}(s) (shape={array.shape}) "
+            "while a minimum of 1 is required."
+        )
+    missing = np.isnan(array)
+    if mask is not None:
+        missing |= mask
+    _refuse_infinite(array, missing)
+    if not missing.any():
+        return array, None
+    return np.where(missing, 0, array), missing
+
+
+def _sparse(X: Any) -> tuple[Any, Any]:
+    import scipy.sparse as sp
+
+    if X.ndim != 2 or 0 in X.shape:
+        raise DataError(f"Expected X of shape (n samples, m features), both at least 1; got {X.shape}.")
+    csr = sp.csr_array(X)
+    csr = sp.csr_array((_floats(csr.data), csr.indices, csr.indptr), shape=csr.shape)
+    csr.sum_duplicates()
+    missing = np.isnan(csr.data)
+    _refuse_infinite(csr.data, missing)
+    if not missing.any():
+        csr.eliminate_zeros()
+        return csr, None
+    where = sp.csr_array((missing.astype(float), csr.indices.copy(), csr.indptr.copy()), shape=csr.shape)
+    where.eliminate_zeros()
+    csr.data[missing] = 0
+    csr.eliminate_zeros()
+    return csr, where
+
+
+def _floats(array: np.ndarray) -> np.ndarray:
+    """Return a native float copy of numbers; refuse everything else."""
+    if array.dtype.kind == "c":
+        raise DataError("Complex data not supported: X must be real. Use its magnitude or power.")
+    if array.dtype.kind == "O":
+        try:
+            return np.array(array, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"Expected numbers in X; got objects that are not ({error}). Drop or encode the columns that are not numbers."
+            ) from None
+    if array.dtype.kind not in "buif":
+        raise DataError(f"Expected numbers in X; got dtype {array.dtype}. Drop or encode what is not a number.")
+    return array.astype(np.float32 if array.dtype == np.float32 else np.float64)
+
+
+def _refuse_infinite(values: np.ndarray, missing: np.ndarray) -> None:
+    wrong = np.argwhere(~np.isfinite(values) & ~missing)
+    if wrong.size:
+        where = ", ".join(map(str, wrong[0]))
+        raise DataError(
+            f"X holds {len(wrong)} infinity value(s) (inf), the first at [{where}]. "
+            "Replace them by NaN to leave them out, or by what they stand for."
+        )
+
+
+def _vector(a: MatrixLike | None, length: int, name: str, what: str) -> np.ndarray | None:
+    if a is None:
+        return None
+    array = np.asarray(a, dtype=float)
+    if array.shape != (length,):
+        raise DataError(f"Expected {name} of shape ({length},), one for each of the {what}; got {array.shape}.")
+    if not np.all(np.isfinite(array)) or np.any(array <= 0):
+        raise DataError(
+            f"Expected {name} to be finite and above 0; leave a sample or feature out with observed or weights."
+        )
+    return array
+
+
+def _groups(groups: MatrixLike | None, n: int) -> np.ndarray | None:
+    if groups is None:
+        return None
+    array = np.asarray(groups)
+    if array.shape != (n,):
+        raise DataError(f"Expected groups of shape ({n},), one label for each sample; got {array.shape}.")
+    return array
+
+
+def _weights(weights: MatrixLike | None, n: int, m: int) -> tuple[np.ndarray | None, np.ndarray | None, Any]:
+    """Return weights by row, by column and by entry, whichever was given."""
+    if weights is None:
+        return None, None, None
+    array = weights if hasattr(weights, "tocsr") else np.asarray(weights, dtype=float)
+    values = array.data if hasattr(array, "tocsr") else array
+    if not np.all(np.isfinite(values)) or np.any(values < 0):
+        raise DataError("Expected weights to be finite and at least 0; 0 leaves an entry out.")
+    if array.shape == (n, m):
+        return None, None, array
+    if array.shape == (n,) and n == m:
+        raise DataError(f"With n = m = {n}, weights of shape ({n},) are ambiguous: give them as (n, 1) or (1, m).")
+    if array.shape in ((n,), (n, 1)):
+        return array.reshape(n), None, None
+    if array.shape in ((m,), (1, m)):
+        return None, array.reshape(m), None
+    raise DataError(f"Expected weights of shape (n, m) = ({n}, {m}), ({n},) or ({m},); got {array.shape}.")
+
+
+def _mask(X: Any, missing: Any, observed: MatrixLike | None, weight: Any) -> tuple[Any, Any]:
+    """Return X with unobserved entries set to 0, and the weights by entry that say so."""
+    if observed is not None:
+        shape = observed.shape if hasattr(observed, "tocsr") else np.shape(observed)
+        if shape != X.shape:
+            raise DataError(f"Expected observed of shape (n, m) = {X.shape}; got {shape}.")
+        dtype = observed.dtype if hasattr(observed, "dtype") else np.asarray(observed).dtype
+        if dtype != bool and not np.isin(_stored(observed), (0, 1)).all():
+            raise DataError("Expected observed to hold True and False; use weights for anything between.")
+    if missing is None and observed is None and weight is None:
+        return X, None
+    if isinstance(X, np.ndarray):
+        full = np.ones(X.shape) if weight is None else _dense(weight).astype(float)
+        if observed is not None:
+            full = full * _dense(observed).astype(bool)
+        if missing is not None:
+            full = full * ~missing
+        return np.where(full > 0, X, 0).astype(X.dtype), full
+    import scipy.sparse as sp
+
+    # a stored zero of X is an entry like any other; what is stored is what each entry lacks to weight 1
+    lack = sp.csr_array(X.shape) if weight is None else sp.csr_array(1 - _dense(weight))
+    for out in (missing, None if observed is None else sp.csr_array(~_dense(observed).astype(bool))):
+        if out is not None:
+            out = sp.csr_array(out, dtype=float)
+            lack = lack - lack.multiply(out) + out
+    lack = sp.csr_array(lack)
+    gone = sp.csr_array((np.asarray(lack.data == 1, float), lack.indices, lack.indptr), shape=lack.shape)
+    X = sp.csr_array(X - X.multiply(gone))
+    X.eliminate_zeros()
+    lack.eliminate_zeros()
+    return X, lack
+
+
+def _stored(a: Any) -> np.ndarray:
+    return a.tocsr().data if hasattr(a, "tocsr") else np.asarray(a)
+
+
+def _dense(a: Any) -> np.ndarray:
+    return a.toarray() if hasattr(a, "tocsr") else np.asarray(a)
+
+
+def refuse_unobserved(table: Table, side: Literal["row", "column"]) -> None:
+    """Raise `DataError` for rows or columns without a single observed entry."""
+    n, m = table.shape
+    row = np.ones(n) if table.row_weight is None else table.row_weight
+    col = np.ones(m) if table.col_weight is None else table.col_weight
+    weight, names = table.weight, table.samples
+    if side == "column":
+        row, col, names = col, row, table.features
+        weight = None if weight is None else weight.T
+    total = row * col.sum()
+    if weight is not None:
+        partial = row * (weight @ col)
+        total = np.where(np.isclose(partial, total), 0, total - partial) if table.is_sparse else partial
+    empty = np.flatnonzero(total <= 0)
+    if empty.size:
+        named = "" if names is None else f" ({names[empty[0]]!r})"
+        raise DataError(
+            f"{side.capitalize()} {empty[0]}{named} of X has no observed entry, only NaN (missing) or weight 0; "
+            f"so have {empty.size - 1} other(s). Drop them: nothing can be learned there."
+        )

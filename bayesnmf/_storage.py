@@ -1,0 +1,237 @@
+"""Fits on disk: netCDF out and in, and nothing in a file that could run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from ._errors import DataError, Finding
+from .engines import MAP
+from .likelihoods import BetaDivergence, Gaussian, Poisson
+from .model import Model
+from .priors import ARD, Exponential, Flat, Gamma, HalfNormal
+from .result import Agreement, Fit
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SCHEMA_VERSION = 1
+KIND = "bayesnmf fit"
+
+CLASSES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (Model, Poisson, Gaussian, BetaDivergence, Flat, Exponential, Gamma, HalfNormal, ARD, MAP)
+}
+"""All that a file can name. A name that is not here is refused, so that a file can only ask for these."""
+
+
+def save(fit: Fit, path: str | PathLike[str]) -> None:
+    """Write a fit as netCDF (HDF5). The public door is `Fit.save`.
+
+    Parameters
+    ----------
+    fit : Fit
+        Any fit whose model and engine are made of bayesnmf's own classes.
+    path : str or path
+        File to write, by custom ending in ``.nc``. It is replaced whole or not at all.
+
+    Raises
+    ------
+    DataError
+        For a likelihood or prior of your own, which a file cannot bring back without running code.
+    OSError
+        Where the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np, bayesnmf as bn
+    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "fit.nc"
+    ...     fit.save(path)
+    ...     bool((bn.load(path).H == fit.H).all())
+    True
+    """
+    path = Path(path)
+    dataset = _to_dataset(fit)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        dataset.to_netcdf(part, engine="h5netcdf")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: str | PathLike[str]) -> Fit:
+    """Read a fit that `Fit.save` wrote. Arrays come back bit by bit.
+
+    Parameters
+    ----------
+    path : str or path
+        A netCDF file written by `Fit.save`. Nothing in it can run code.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    DataError
+        For a file that is damaged, is not a fit, or was written by a newer version.
+    FileNotFoundError
+        Where there is no such file.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np, bayesnmf as bn
+    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit.save(pathlib.Path(folder) / "fit.nc")
+    ...     bn.load(pathlib.Path(folder) / "fit.nc").rank
+    2
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected a file written by Fit.save; there is no file {path}.")
+    dataset = _read(path)
+    if dataset.attrs.get("kind") != KIND:
+        raise DataError(f"{path} is a netCDF file, but not a fit written by Fit.save.")
+    version = dataset.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} has schema version {version}; this bayesnmf reads version {SCHEMA_VERSION}. "
+            "Use the bayesnmf that wrote it, or a newer one."
+        )
+    try:
+        return _from_dataset(dataset)
+    except (KeyError, TypeError, IndexError, AttributeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path} says it is a fit, but a part of it is missing or damaged: {error!r}.") from error
+
+
+def _read(path: Path) -> xr.Dataset:
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine="h5netcdf", mask_and_scale=False, decode_times=False) as dataset:
+            return dataset.load()
+    except PermissionError:
+        raise
+    except Exception as error:  # HDF5 reports damage in many types
+        raise DataError(f"{path} cannot be read as netCDF: it is damaged, cut short, or another format.") from error
+
+
+def _to_dataset(fit: Fit) -> xr.Dataset:
+    import xarray as xr
+
+    arrays: dict[str, np.ndarray] = {}
+    model, engine = _encode(fit.model, "model", arrays), _encode(fit.engine, "engine", arrays)
+    arrays |= {f"noise.{name}": np.asarray(value) for name, value in fit.noise.items()}
+    variables: dict[str, Any] = {
+        "W": (("sample", "component"), fit.W),
+        "H": (("component", "feature"), fit.H),
+        "rate_W": ("component", fit.rate_W),
+        "relevance": ("model_component", fit.relevance),
+        "trace": ("check", fit.trace),
+        "start_objective": ("start", fit.agreement.objective),
+        "start_rank": ("start", fit.agreement.rank),
+        "start_cosine": (("start", "component"), fit.agreement.cosine),
+    }
+    if fit.groups is not None:
+        variables["groups"] = ("sample", fit.groups)
+    for name, value in arrays.items():
+        variables[name] = (tuple(f"{name}.{axis}" for axis in range(value.ndim)), value)
+    coordinates = {
+        name: np.asarray(names, dtype=object)
+        for name, names in (("sample", fit.samples), ("feature", fit.features))
+        if names is not None
+    }
+    attributes = {
+        "kind": KIND,
+        "schema_version": SCHEMA_VERSION,
+        "model": json.dumps(model),
+        "engine": json.dumps(engine),
+        "noise": json.dumps(list(fit.noise)),
+        "versions": json.dumps(fit.versions),
+        "warnings": json.dumps([[w.name, w.message] for w in fit.warnings]),
+        "start_status": json.dumps(fit.agreement.status),
+        "best_start": fit.agreement.best,
+        "seed": json.dumps(fit.seed),
+        "negative": json.dumps(fit.negative),
+        "status": fit.status,
+        "steps": fit.steps,
+        "objective": fit.objective,
+        "residual": fit.residual,
+        "groups_dtype": json.dumps(None if fit.groups is None else fit.groups.dtype.str),
+    }
+    dataset = xr.Dataset(variables, coords=coordinates, attrs=attributes)
+    for variable in dataset.variables.values():
+        if variable.dtype.kind == "f":
+            variable.encoding["_FillValue"] = None
+    return dataset
+
+
+def _from_dataset(dataset: xr.Dataset) -> Fit:
+    def text(name: str) -> Any:
+        return json.loads(dataset.attrs[name])
+
+    def values(name: str) -> np.ndarray:
+        return dataset[name].values
+
+    def names(dimension: str) -> tuple[str, ...] | None:
+        return tuple(map(str, values(dimension))) if dimension in dataset.coords else None
+
+    agreement = Agreement(
+        values("start_objective"), values("start_rank"), values("start_cosine"), tuple(text("start_status")),
+        int(dataset.attrs["best_start"]),
+    )  # fmt: skip
+    groups = values("groups").astype(np.dtype(text("groups_dtype"))) if "groups" in dataset else None
+    return Fit(
+        W=values("W"), H=values("H"), relevance=values("relevance"),
+        model=_decode(text("model"), dataset, Model), engine=_decode(text("engine"), dataset, MAP),
+        noise={name: values(f"noise.{name}") for name in text("noise")},
+        objective=float(dataset.attrs["objective"]), residual=float(dataset.attrs["residual"]),
+        status=str(dataset.attrs["status"]), steps=int(dataset.attrs["steps"]), trace=values("trace"),
+        agreement=agreement, warnings=tuple(Finding(*pair) for pair in text("warnings")), seed=text("seed"),
+        samples=names("sample"), features=names("feature"), groups=groups, negative=text("negative"),
+        rate_W=values("rate_W"), versions=text("versions"),
+    )  # fmt: skip
+
+
+def _encode(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Return what JSON can hold of a value; arrays go into `arrays`, under the name of their place."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return float(value) if isinstance(value, np.floating) else value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (np.ndarray, jax.Array, list, tuple)):
+        arrays[name] = np.asarray(value)
+        return {"array": name}
+    if is_dataclass(value) and CLASSES.get(type(value).__name__) is type(value):
+        return {
+            "class": type(value).__name__,
+            "fields": {f.name: _encode(getattr(value, f.name), f"{name}.{f.name}", arrays) for f in fields(value)},
+        }
+    raise DataError(
+        f"Cannot save {name} = {value!r}: a file can hold only {', '.join(CLASSES)} and numbers. "
+        "Keep fit.W and fit.H with numpy.savez instead."
+    )
+
+
+def _decode(value: Any, dataset: Mapping[Any, Any], expected: type = object) -> Any:
+    if isinstance(value, dict) and "array" in value:
+        value = dataset[value["array"]].values
+    elif isinstance(value, dict):
+        if value["class"] not in CLASSES:
+            raise DataError(f"The file names the class {value['class']!r}; this bayesnmf knows {', '.join(CLASSES)}.")
+        value = CLASSES[value["class"]](**{k: _decode(v, dataset) for k, v in value["fields"].items()})
+    if not isinstance(value, expected):
+        raise DataError(f"The file holds a {type(value).__name__} where a {expected.__name__} belongs: it is damaged.")
+    return value

@@ -1,0 +1,244 @@
+"""X in the form that algorithms read: row tiles, summed for one side at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ._types import Array, Side
+from .likelihoods import Likelihood
+
+
+class Tile(NamedTuple):
+    """Some rows of X: values (r, m), and weights (r, m) where they are not all 1. Missing: x = 0, weight = 0."""
+
+    x: Array
+    weight: Array | None
+
+
+class Halves(NamedTuple):
+    """The two halves of the gradient of the log-likelihood in one side, each of its shape."""
+
+    up: jax.Array
+    down: jax.Array
+
+
+class Gram(NamedTuple):
+    """A log-likelihood that is quadratic in one side, here in the rows w_i of W (for H: its columns).
+
+    ``sum_i weight_i ((positive_i - negative_i) w_i - w_i gram w_i / 2)``
+
+    with `positive` and `negative` of the side's shape, from the entries of X of either sign, and weight (n, 1) or (1,
+    m).
+    """
+
+    positive: jax.Array
+    negative: jax.Array | None
+    gram: jax.Array
+    weight: Array
+
+
+class Entries(NamedTuple):
+    """Non-zeros of a sparse matrix by their place in a flattened tile, (tiles, most); padded by places outside."""
+
+    place: Array
+    value: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Data:
+    """X (n, m) with weights and offsets, as tiles of rows.
+
+    The mean of entry ij is ``row_factor_i col_factor_j (W H)_ij`` and its log-likelihood counts
+    ``row_weight_i col_weight_j weight_ij`` times. A tile is dense while it is worked on. How it is held between
+    is decided here: an array for dense X; for sparse X its non-zeros, and then `weight` as what each entry lacks to 1.
+
+    W has `n_padded` rows; those beyond n are padding, of weight 0.
+    """
+
+    x: Array | Entries
+    weight: Array | Entries | None
+    row_weight: Array | None
+    col_weight: Array | None
+    row_factor: Array | None
+    col_factor: Array | None
+    floor: Array
+    rows: int = field(metadata={"static": True})
+    shape: tuple[int, int] = field(metadata={"static": True})
+    signed: bool = field(metadata={"static": True})
+
+    @property
+    def n_padded(self) -> int:
+        """Number of rows of W."""
+        return -(-self.shape[0] // self.rows) * self.rows
+
+    @property
+    def T(self) -> Data:
+        """The transposed data as one dense tile."""
+        n, m = self.n_padded, self.shape[1]
+        tiles = jax.lax.map(self._tile, (self.x, self.weight))
+        return replace(
+            self,
+            x=tiles.x.reshape(n, m).T[None],
+            weight=None if tiles.weight is None else tiles.weight.reshape(n, m).T[None],
+            row_weight=self.col_weight,
+            col_weight=self.row_weight,
+            row_factor=self.col_factor,
+            col_factor=self.row_factor,
+            rows=m,
+            shape=(m, n),
+        )
+
+    def sums(self, likelihood: Likelihood, W: Array, H: Array, side: Side) -> Halves:
+        """Return the halves of the gradient in W (n_padded, k) or in H (k, m)."""
+        if likelihood.background == "quadratic" and self.weight is None:
+            return self._quadratic_sums(likelihood, W, H, side)
+        free = likelihood.background == "linear" and self.weight is None
+        left, right = _scaled(W, self.row_factor, 0), _scaled(H, self.col_factor, 1)
+        outer = _scaled(right, self.col_weight, 1) if side == "W" else _scaled(left, self.row_weight, 0)
+
+        def halves(tile: Tile, w: Array) -> list[Array]:
+            parts = likelihood.halves(tile.x, jnp.maximum(w @ right, self.floor))
+            parts = parts[:1] if free else parts
+            return [p if tile.weight is None else p * tile.weight for p in parts]
+
+        if side == "W":
+            parts = self._map(lambda tile, w: [p @ outer.T for p in halves(tile, w)], left)
+            if free:
+                parts.append(jnp.broadcast_to(jnp.sum(outer, 1)[None], W.shape))
+            return Halves(*(_scaled(_scaled(p, self.row_factor, 0), self.row_weight, 0) for p in parts))
+        parts = self._sum(lambda tile, w, o: [o.T @ p for p in halves(tile, w)], left, outer)
+        if free:
+            parts.append(jnp.broadcast_to(jnp.sum(outer, 0)[:, None], H.shape))
+        return Halves(*(_scaled(_scaled(p, self.col_factor, 1), self.col_weight, 1) for p in parts))
+
+    def gram(self, likelihood: Likelihood, W: Array, H: Array, side: Side) -> Gram:
+        """Return the quadratic in one side of a likelihood with a quadratic background. Separable weights only."""
+        precision = likelihood.precision(self.shape[1])
+        column = _product(self.col_weight, self.col_factor, precision)
+        row = _product(self.row_weight, self.row_factor)
+
+        if side == "W":
+            other = _scaled(H, column, 1)
+            parts = self._map(lambda tile: [x @ other.T for x in self._signs(tile.x)])
+            parts = [_scaled(p, row, 0) for p in parts]
+            gram = _scaled(other, self.col_factor, 1) @ H.T
+            weight = _product(row, self.row_factor)
+            weight = jnp.ones((1, 1), gram.dtype) if weight is None else weight[:, None]
+        else:
+            other = _scaled(W, row, 0)
+            parts = self._sum(lambda tile, o: [o.T @ x for x in self._signs(tile.x)], other)
+            parts = [_scaled(p, column, 1) for p in parts]
+            gram = _scaled(other, self.row_factor, 0).T @ W
+            weight = _product(column, self.col_factor)
+            weight = jnp.ones((1, 1), gram.dtype) if weight is None else weight[None]
+        return Gram(parts[0], parts[1] if self.signed else None, gram, weight)
+
+    def value(self, likelihood: Likelihood, W: Array, H: Array) -> jax.Array:
+        """Return the log-likelihood without the terms of X alone."""
+        left, right = _scaled(W, self.row_factor, 0), _scaled(H, self.col_factor, 1)
+
+        def by_row(tile: Tile, w: Array) -> list[Array]:
+            v = jnp.maximum(w @ right, self.floor)
+            bound = _scaled(likelihood.bound(tile.x, v, v), self.col_weight, 1)
+            return [jnp.sum(bound if tile.weight is None else bound * tile.weight, 1)]
+
+        return jnp.sum(_scaled(self._map(by_row, left)[0], self.row_weight, 0))
+
+    def noise(self, likelihood: Likelihood, W: Array, H: Array) -> tuple[jax.Array, jax.Array]:
+        """Return the sums over samples of the likelihood's noise terms, and of the weights, (m,) each."""
+        left, right = _scaled(W, self.row_factor, 0), _scaled(H, self.col_factor, 1)
+        ones = jnp.ones(self.n_padded, right.dtype)
+        row = ones if self.row_weight is None else self.row_weight
+
+        def by_column(tile: Tile, w: Array, r: Array) -> list[Array]:
+            terms = likelihood.noise_terms(tile.x, jnp.maximum(w @ right, self.floor))
+            weight = jnp.ones_like(terms) if tile.weight is None else tile.weight
+            return [r @ (terms * weight), r @ weight]
+
+        total, weight = self._sum(by_column, left, row)
+        return _scaled(total, self.col_weight, 0), _scaled(weight, self.col_weight, 0)
+
+    def map_rows(self, step: Callable[[Tile, Array, Array, Array], Array], W: Array, H: Array) -> jax.Array:
+        """Return W with each tile of its rows replaced by ``step(tile, rows, offset rows, H)``.
+
+        `step` sees x and weight with the separable weights folded in, and H with `col_factor` folded in; the
+        row factors (r, 1) come beside it. For algorithms that go through k in sequence.
+        """
+        right = _scaled(H, self.col_factor, 1)
+        ones = jnp.ones((self.n_padded,), right.dtype)
+        row_weight = ones if self.row_weight is None else self.row_weight
+        row_factor = ones if self.row_factor is None else self.row_factor
+
+        def of_tile(tile: Tile, w: Array, weight: Array, factor: Array) -> list[Array]:
+            full = _scaled(jnp.broadcast_to(weight[:, None], tile.x.shape), self.col_weight, 1)
+            full = full if tile.weight is None else full * tile.weight
+            return [step(Tile(tile.x, full), w, factor[:, None], right)]
+
+        return self._map(of_tile, W, row_weight, row_factor)[0]
+
+    def _quadratic_sums(self, likelihood: Likelihood, W: Array, H: Array, side: Side) -> Halves:
+        part = self.gram(likelihood, W, H, side)
+        down = part.weight * (W @ part.gram if side == "W" else part.gram @ H)
+        return Halves(part.positive, down if part.negative is None else down + part.negative)
+
+    def _signs(self, x: Array) -> list[Array]:
+        return [jnp.maximum(x, 0), jnp.maximum(-x, 0)] if self.signed else [x]
+
+    def _tile(self, held: Any) -> Tile:
+        x, weight = held
+        if not isinstance(x, Entries):
+            return Tile(x, weight)
+        return Tile(self._fill(x), None if weight is None else 1 - self._fill(weight))
+
+    def _fill(self, entries: Entries) -> jax.Array:
+        flat = jnp.zeros(self.rows * self.shape[1], entries.value.dtype)
+        flat = flat.at[entries.place].set(entries.value, mode="drop", indices_are_sorted=True, unique_indices=True)
+        return flat.reshape(self.rows, self.shape[1])
+
+    def _tiled(self, rows: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(r.reshape(-1, self.rows, *r.shape[1:]) for r in rows)
+
+    def _map(self, of_tile: Callable[..., list[Array]], *rows: Array) -> list[jax.Array]:
+        """Apply to each tile and its rows; put the resulting rows together."""
+        held = (self.x, self.weight)
+        if self.n_padded == self.rows:
+            return of_tile(self._tile(jax.tree.map(lambda a: a[0], held)), *rows)
+        parts = jax.lax.map(lambda a: of_tile(self._tile(a[0]), *a[1]), (held, self._tiled(rows)))
+        return [p.reshape(self.n_padded, *p.shape[2:]) for p in parts]
+
+    def _sum(self, of_tile: Callable[..., list[Array]], *rows: Array) -> list[jax.Array]:
+        """Apply to each tile and its rows; add the results up."""
+        held = (self.x, self.weight)
+        first = jax.tree.map(lambda a: a[0], (held, self._tiled(rows)))
+        if self.n_padded == self.rows:
+            return of_tile(self._tile(first[0]), *first[1])
+
+        def add(total: list[Array], a: Any) -> tuple[list[Array], None]:
+            return [t + p for t, p in zip(total, of_tile(self._tile(a[0]), *a[1]), strict=True)], None
+
+        shapes = jax.eval_shape(lambda a: of_tile(self._tile(a[0]), *a[1]), first)
+        zero = [jnp.zeros(s.shape, s.dtype) for s in shapes]
+        return jax.lax.scan(add, zero, (held, self._tiled(rows)))[0]
+
+
+def _scaled(a: Array, factor: Array | None, axis: int) -> Array:
+    """Return `a` times a factor along an axis, or `a` itself for no factor."""
+    if factor is None:
+        return a
+    return a * (factor if a.ndim == 1 else jnp.expand_dims(factor, 1 - axis))
+
+
+def _product(*factors: Array | None) -> Array | None:
+    given = [f for f in factors if f is not None]
+    if not given:
+        return None
+    product = given[0]
+    for f in given[1:]:
+        product = product * f
+    return product

@@ -1,0 +1,3 @@
+"""Engines: algorithms that fit a model. One file each."""
+
+from .map import MAP as MAP

@@ -1,0 +1,81 @@
+"""Hierarchical alternating least squares, for Gaussian noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+
+from .._types import Array, Side
+from ..data import Data, Tile
+from ..priors import Prior
+from ._problem import Problem, State
+
+
+def hals_step(problem: Problem, state: State) -> State:
+    """Update each component's column of W in turn, then each row of H, to its exact optimum given all others.
+
+    ``w_k <- argmax over w >= 0 of cross_k w - gram_kk w^2 / 2 + log p(w)``: a division and a cut at zero for linear
+    penalties
+    (Cichocki and Phan 2009, IEICE Trans. E92-A, 708). With weights by entry the residual is carried instead of the
+    Gram matrix.
+    """
+    for side in problem.sides:
+        rates = problem.penalty.at(state.W, state.H)
+        rate = rates.W[0] if side == "W" else rates.H[:, 0]
+        update = _from_gram if problem.data.weight is None else _from_residual
+        own = state.W if side == "W" else state.H
+        new = update(problem, state, side, problem.penalty.prior(side), rate)
+        state = state._replace(**{side: problem.keep(own, new, side)})
+    return state
+
+
+def _from_gram(problem: Problem, state: State, side: Side, prior: Prior, rate: Array) -> jax.Array:
+    part = problem.data.gram(state.likelihood, state.W, state.H, side)
+    cross = part.positive if part.negative is None else part.positive - part.negative
+    own, cross, weight = (state.W.T, cross.T, part.weight[:, 0]) if side == "W" else (state.H, cross, part.weight[0])
+
+    def coordinate(k: Array, own: Array) -> Array:
+        quadratic = weight * part.gram[k, k]
+        linear = cross[k] - weight * (part.gram[k] @ own) + quadratic * own[k]
+        quadratic = jnp.broadcast_to(quadratic, linear.shape)
+        return own.at[k].set(jnp.maximum(prior.solve(linear, quadratic, rate[k]), problem.floor))
+
+    own = jax.lax.fori_loop(0, own.shape[0], coordinate, own)
+    return own.T if side == "W" else own
+
+
+def _from_residual(problem: Problem, state: State, side: Side, prior: Prior, rate: Array) -> jax.Array:
+    data, precision = problem.data, state.likelihood.precision(problem.data.shape[1])
+    if side == "W":
+        return _with_precision(data, precision, "col_weight").map_rows(
+            lambda *row: _coordinates(*row, prior, rate, problem.floor), state.W, state.H
+        )
+    assert problem.transposed is not None
+    data = _with_precision(problem.transposed, precision, "row_weight")
+    return data.map_rows(lambda *row: _coordinates(*row, prior, rate, problem.floor), state.H.T, state.W.T).T
+
+
+def _coordinates(
+    tile: Tile, own: Array, factor: Array, other: Array, prior: Prior, rate: Array, floor: Array
+) -> jax.Array:
+    def coordinate(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        own, residual = carry
+        basis = factor * other[k][None]
+        weighted = basis if tile.weight is None else tile.weight * basis
+        quadratic = jnp.sum(weighted * basis, 1)
+        linear = jnp.sum(weighted * residual, 1) + quadratic * own[k]
+        new = jnp.maximum(prior.solve(linear, quadratic, rate[k]), floor)
+        return own.at[k].set(new), residual - (new - own[k])[:, None] * basis
+
+    residual = tile.x - factor * (own @ other)
+    return jax.lax.fori_loop(0, own.shape[1], coordinate, (own.T, residual))[0].T
+
+
+def _with_precision(data: Data, precision: Array | None, where: str) -> Data:
+    """Return the data with the precision of each feature in its weights."""
+    if precision is None:
+        return data
+    given = getattr(data, where)
+    return replace(data, **{where: precision if given is None else given * precision})

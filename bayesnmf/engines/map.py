@@ -1,0 +1,296 @@
+"""Engine MAP: the posterior mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import DataError, EngineError
+from .._input import Table
+from .._types import Precision
+from ..data import Data, Entries
+from ..likelihoods import Likelihood
+from ..model import Model
+from ..penalty import Penalty, Rates
+from ._loop import STATUS, Tolerance
+from ._problem import Problem, State
+from ._starts import Outcome, draw_starts, run_starts
+
+PAD = 8
+"""Components are padded to a multiple of this, so that neighbouring ranks share a compiled program."""
+
+
+class ModeInfo(NamedTuple):
+    """How each start ended, (starts,) each, and the course of the best: what `Fit` reports."""
+
+    objective: np.ndarray
+    residual: np.ndarray
+    steps: np.ndarray
+    status: tuple[str, ...]
+    trace: np.ndarray
+
+
+class ModeResult(NamedTuple):
+    """Factors of every start in the units of X; which is best; noise; relevance; rates of W's prior."""
+
+    W: np.ndarray
+    H: np.ndarray
+    relevance: np.ndarray
+    best: int
+    likelihood: Likelihood
+    rate_W: np.ndarray
+    info: ModeInfo
+
+
+@dataclass(frozen=True)
+class MAP:
+    """The mode of the posterior, from several random starts. With flat priors it is plain NMF.
+
+    For a first look, for large data, and where the numbers of other NMF software are wanted. It is one point: it has no
+    uncertainty.
+
+    Parameters
+    ----------
+    method : {"auto", "mu", "hals"}
+        Multiplicative updates (any likelihood), or HALS (Gaussian). "auto" takes HALS where it can.
+    starts : int
+        Random starts; the one with the least objective is returned, all of them are compared in ``fit.agreement``.
+    max_steps : int
+        Most steps of one start. A step updates W, then H.
+    tol : float
+        Converged when the objective falls by less than this share of itself between two checks ...
+    residual_tol : float
+        ... and the residual of the Karush-Kuhn-Tucker conditions is below this. Both at 0: run `max_steps`.
+    check_every : int
+        Steps between checks. ``fit.trace`` has one value for each.
+    precision : {"float32", "float64"}
+        Arithmetic, whatever the dtype of X.
+
+    >>> import numpy as np, bayesnmf as bn
+    >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
+    >>> bn.fit(X, rank=2, engine=bn.MAP(starts=2)).W.shape
+    (20, 2)
+    """
+
+    method: Literal["auto", "mu", "hals"] = "auto"
+    starts: int = 10
+    max_steps: int = 5000
+    tol: float = 1e-6
+    residual_tol: float = 1e-2
+    check_every: int = 10
+    precision: Precision = "float32"
+
+    def check(self, likelihood: Likelihood) -> None:
+        """Raise EngineError for options that are out of range or do not go with the likelihood."""
+        if self.method not in ("auto", "mu", "hals"):
+            raise EngineError(f'Expected method to be "auto", "mu" or "hals"; got {self.method!r}.')
+        if self.method == "hals" and likelihood.background != "quadratic":
+            raise EngineError(
+                f'HALS fits Gaussian noise only, not {type(likelihood).__name__}: use method="mu" or "auto".'
+            )
+        if self.precision not in ("float32", "float64"):
+            raise EngineError(f'Expected precision to be "float32" or "float64"; got {self.precision!r}.')
+        for name in ("starts", "max_steps", "check_every"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise EngineError(f"Expected {name} to be a whole number of at least 1; got {value!r}.")
+        for name in ("tol", "residual_tol"):
+            if not getattr(self, name) >= 0:
+                raise EngineError(f"Expected {name} to be at least 0; got {getattr(self, name)!r}.")
+
+    def run(
+        self,
+        model: Model,
+        table: Table,
+        key: jax.Array,
+        init: tuple[np.ndarray, np.ndarray] | None,
+        fixed: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> ModeResult:
+        """Fit a resolved model. `fixed` = (H, rates of W's prior) keeps H: projection."""
+        assert model.likelihood is not None
+        self.check(model.likelihood)
+        with jax.enable_x64(self.precision == "float64"):
+            task = _Task(self, model, table, fixed)
+            return task.result(task.run(key, init))
+
+
+class _Task:
+    """One call of `MAP.run`: X and the model in the engine's units and padding, and back.
+
+    X is divided by a power of 4 near its level where the likelihood allows it, and W and H by the root of that, so
+    that no
+    unit of X overflows and none changes a digit.
+    """
+
+    def __init__(self, engine: MAP, model: Model, table: Table, fixed: tuple[np.ndarray, np.ndarray] | None):
+        assert model.likelihood is not None and model.W is not None and model.H is not None
+        self.engine, self.model, self.table, self.fixed = engine, model, table, fixed
+        self.dtype = np.dtype(engine.precision)
+        counts = model.likelihood.support == "counts"
+        level = table.level
+        self.unit = 1.0 if counts else float(4.0 ** np.round(np.log2(level) / 2))
+        self.level = level / self.unit
+        self._check_range()
+        self.side_unit = np.sqrt(self.unit)
+        self.size = np.sqrt(self.level / model.rank)
+        self.k = -(-model.rank // PAD) * PAD
+        likelihood = model.likelihood.in_units(self.unit, level).start(table.spread / self.unit**2)
+        self.likelihood = jax.tree.map(self._array, likelihood)
+        self.method = engine.method
+        if self.method == "auto":
+            self.method = "hals" if likelihood.background == "quadratic" else "mu"
+        self.problem = self._problem()
+
+    def run(self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None) -> Outcome:
+        """Run all starts."""
+        n, m = self.table.shape
+        if init is None:
+            W, H = draw_starts(key, self.engine.starts, n, m, self.k)
+            W, H = np.asarray(W) * self.size, np.asarray(H) * self.size
+        else:
+            W, H = (np.asarray(a, float)[None] / self.side_unit for a in init)
+            W = np.pad(W, ((0, 0), (0, 0), (0, self.k - W.shape[2])))
+            H = np.pad(H, ((0, 0), (0, self.k - H.shape[1]), (0, 0)))
+        active = np.arange(self.k) < self.model.rank
+        known = self._known_rows()
+        H = np.where(known.any(1)[:, None], known, H) * active[:, None]
+        W = np.pad(W * active, ((0, 0), (0, self.problem.data.n_padded - n), (0, 0)))
+        floor = float(self.problem.floor)
+        first = State(
+            self._array(np.where(active, np.maximum(W, floor), 0)),
+            self._array(np.where(active[:, None], np.maximum(H, floor), 0)),
+            self.likelihood,
+        )
+        scale = 1e-3 * n * m
+        tolerance = Tolerance(*(self._array(t) for t in (self.engine.tol, self.engine.residual_tol, scale)))
+        return run_starts(
+            self.problem, first, tolerance,
+            method=self.method, max_steps=self.engine.max_steps, every=self.engine.check_every,
+        )  # fmt: skip
+
+    def result(self, outcome: Outcome) -> ModeResult:
+        """Return the outcome in the units of X, without padding."""
+        n, rank = self.table.shape[0], self.model.rank
+        outcome = jax.tree.map(np.asarray, outcome)
+        objective = np.where(np.isfinite(outcome.info.objective), outcome.info.objective, np.inf)
+        best = int(np.argmin(objective))
+        floor = 2 * float(self.problem.floor)
+        W = np.where(outcome.state.W[:, :n, :rank] <= floor, 0, outcome.state.W[:, :n, :rank]).astype(float)
+        H = np.where(outcome.state.H[:, :rank] <= floor, 0, outcome.state.H[:, :rank]).astype(float)
+        likelihood = jax.tree.map(lambda a: np.asarray(a[best], float), outcome.state.likelihood)
+        likelihood = likelihood.in_units(1 / self.unit, self.level) if likelihood.learned else self.model.likelihood
+        rates = self.problem.penalty.at(outcome.state.W[best], outcome.state.H[best])
+        trace = outcome.info.trace[best]
+        info = ModeInfo(
+            objective.astype(float), outcome.info.residual.astype(float), outcome.info.steps,
+            tuple(STATUS[int(code)] for code in outcome.info.code), trace[np.isfinite(trace)].astype(float),
+        )  # fmt: skip
+        return ModeResult(
+            W * self.side_unit, H * self.side_unit, outcome.relevance[:, :rank].astype(float), best, likelihood,
+            np.asarray(rates.W, float)[0, :rank] / self.side_unit**self.model.W.power, info,
+        )  # fmt: skip
+
+    def _problem(self) -> Problem:
+        model, rank = self.model, self.model.rank
+        known = self._known_rows().any(1)
+        rate_W, rate_H = (self._rate(prior) for prior in (model.W, model.H))
+        if self.fixed is not None:
+            rate_W[:rank] = self.fixed[1] * self.side_unit**model.W.power
+        shrinkage = model.shrinkage
+        if shrinkage is not None:
+            form = model.W.power
+            shrinkage = (
+                shrinkage.at_level(self.level, max(rank - known.sum(), 1), model.W, model.H)
+                if shrinkage.b is None
+                else type(shrinkage)(shrinkage.a, shrinkage.b / self.side_unit**form, shrinkage.threshold)
+            )
+        penalty = Penalty(
+            jax.tree.map(self._array, model.W), jax.tree.map(self._array, model.H), jax.tree.map(self._array,
+            shrinkage),
+            Rates(self._array(rate_W[None]), self._array(rate_H[:, None])),
+            jnp.asarray(np.arange(self.k) < rank), jnp.asarray(known), self.table.shape[0],
+        )  # fmt: skip
+        data = make_data(self.table, self.unit, self.level, self.dtype)
+        transposed = data.T if self.method == "hals" and data.weight is not None and self.fixed is None else None
+        return Problem(data, transposed, penalty, self._array(1e-20 * self.size), self.fixed is None)
+
+    def _rate(self, prior: Any) -> np.ndarray:
+        level = self.size if prior.mean is None else prior.mean / self.side_unit
+        return np.full(self.k, float(prior.rate(np.float64(level))))
+
+    def _known_rows(self) -> np.ndarray:
+        """Return the fixed rows of H, padded; scaled so that a prior on W means the same for them, unless all are fixed."""
+        rows = np.zeros((self.k, self.table.shape[1]))
+        if self.fixed is not None:
+            rows[: self.model.rank] = self.fixed[0] / self.side_unit
+        elif self.model.known is not None:
+            known = np.asarray(self.model.known, float)
+            rows[: len(known)] = known / known.mean(1, keepdims=True) * self.size
+        return rows
+
+    def _array(self, a: Any) -> jax.Array:
+        return jnp.asarray(np.asarray(a), self.dtype)
+
+    def _check_range(self) -> None:
+        top = float(np.abs(self.table.values).max(initial=0)) / self.unit
+        power = 1 if self.unit == 1.0 else 2
+        limit = float(np.finfo(self.dtype).max) ** (0.8 / power)
+        if top > limit or self.level < 1 / limit:
+            raise DataError(
+                f"Entries of X reach {np.abs(self.table.values).max():.3g} with a mean of {self.table.level:.3g}: "
+                f"too wide a range for "
+                f"{self.dtype}. Rescale X, or use MAP(precision='float64')."
+            )
+
+
+ENTRIES_IN_TILE = 2**20
+"""Size of a tile of sparse X: small enough for a cache, large enough for a matrix product."""
+
+DENSE_TILE = 2**25
+"""Largest tile of dense X: bounds the memory of the mean."""
+
+
+def make_data(table: Table, unit: float, level: float, dtype: np.dtype) -> Data:
+    """Return the table as tiles, in the engine's unit and precision."""
+    n, m = table.shape
+    rows = max(1, min(n, (ENTRIES_IN_TILE if table.is_sparse else DENSE_TILE) // m))
+    tiles = -(-n // rows)
+    padding = tiles * rows - n
+
+    def hold(matrix: Any, divide: float = 1.0) -> Any:
+        if table.is_sparse:
+            return _entries(matrix, rows, tiles, divide, dtype)
+        dense = np.zeros((tiles * rows, m), dtype)
+        np.divide(matrix, divide, out=dense[:n], casting="unsafe")
+        return jnp.asarray(dense.reshape(tiles, rows, m))
+
+    def vector(a: np.ndarray | None, length: int = 0) -> jax.Array | None:
+        return None if a is None else jnp.asarray(np.pad(a, (0, length)), dtype)
+
+    row_weight = table.row_weight
+    if row_weight is None and padding:
+        row_weight = np.ones(n)
+    return Data(
+        hold(table.X, unit), None if table.weight is None else hold(table.weight),
+        vector(row_weight, padding), vector(table.col_weight), vector(table.row_factor, padding),
+        vector(table.col_factor),
+        jnp.asarray(level * 1e-12, dtype), rows, (n, m), table.least < 0,
+    )  # fmt: skip
+
+
+def _entries(matrix: Any, rows: int, tiles: int, divide: float, dtype: np.dtype) -> Entries:
+    n, m = matrix.shape
+    matrix.sort_indices()
+    bounds = matrix.indptr[np.minimum(np.arange(tiles + 1) * rows, n)]
+    most = max(int(np.diff(bounds).max()), 1)
+    place = np.tile(rows * m + np.arange(most, dtype=np.int32), (tiles, 1))
+    value = np.zeros((tiles, most), dtype)
+    row = np.repeat(np.arange(n), np.diff(matrix.indptr))
+    for t, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        place[t, : stop - start] = (row[start:stop] - t * rows) * m + matrix.indices[start:stop]
+        value[t, : stop - start] = matrix.data[start:stop] / divide
+    return Entries(jnp.asarray(place), jnp.asarray(value))

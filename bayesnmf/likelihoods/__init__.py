@@ -1,0 +1,6 @@
+"""Likelihoods: what the data are, given the mean W H. One file each."""
+
+from ._base import Likelihood as Likelihood
+from .beta_divergence import BetaDivergence as BetaDivergence
+from .gaussian import Gaussian as Gaussian
+from .poisson import Poisson as Poisson

@@ -1,0 +1,128 @@
+"""What a likelihood must say."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+import jax
+import jax.numpy as jnp
+
+from .._errors import ModelError
+from .._types import Array
+
+Support = Literal["counts", "non-negative", "positive", "real"]
+Background = Literal["linear", "quadratic", "dense"]
+
+
+class Likelihood:
+    """The distribution of an entry x given its mean v = (W H)_ij.
+
+    Subclasses are frozen dataclasses registered with `jax.tree_util.register_dataclass`; their leaves are
+    the noise parameters.
+
+    Implementing a likelihood
+    -------------------------
+    One method is needed, written for one entry::
+
+        bound(x, lo, hi)
+
+    At ``lo = hi = v`` it is the log density of x, up to `base` (a term of x alone). Apart from that
+    point it is its lower bound: `lo` stands where the density is bounded through the geometric
+    (or harmonic) mean of W H, `hi` where it is bounded through its expectation. Every engine
+    uses only its two partial derivatives, ``up = d bound / d lo`` and ``down = - d bound / d hi``: the gradient is
+    ``up - down``, both halves non-negative, and the multiplicative update is ``W * (up H') / (down H')``.
+
+    `powers` = (p, q) says how the two halves curve: as a function of a common factor r on v, the part
+    in `lo` is bounded below by a multiple of ``r**p / p`` (``log r`` for p = 0) and the part in `hi` by ``r**q / q``,
+    tangent at r = 1.
+    The multiplicative step then has exponent ``1 / (q - p)`` and cannot lower the likelihood
+    (Févotte and Idier 2011, Neural Computation 23, 2421).
+
+    `background` says what entries with x = 0 cost in `down`: "linear" when down = 1, "quadratic" when
+    down = v / variance, "dense" otherwise.
+
+    A complete one, exponential noise (Itakura-Saito):
+
+    >>> import jax, jax.numpy as jnp
+    >>> from dataclasses import dataclass
+    >>> from bayesnmf.likelihoods import Likelihood
+    >>> @jax.tree_util.register_dataclass
+    ... @dataclass(frozen=True)
+    ... class ExponentialNoise(Likelihood):
+    ...     support = "positive"
+    ...     powers = (-1.0, 1.0)
+    ...     def bound(self, x, lo, hi):
+    ...         return -x / lo - jnp.log(hi)
+    >>> up, down = ExponentialNoise().halves(jnp.array(2.0), jnp.array(4.0))
+    >>> float(up), float(down)
+    (0.125, 0.25)
+    """
+
+    support: ClassVar[Support] = "non-negative"
+    background: ClassVar[Background] = "dense"
+    is_density: ClassVar[bool] = True
+    learned: bool = False
+    """Whether the noise parameters are learned with W and H."""
+
+    @property
+    def learns_scale(self) -> bool:
+        """Whether the scale of the noise is learned, so that the unit of X does not matter."""
+        return self.learned
+
+    @property
+    def powers(self) -> tuple[float, float]:
+        """(p, q): see "Implementing a likelihood"."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def bound(self, x: Array, lo: Array, hi: Array) -> jax.Array:
+        """Return the log density of x at lo = hi = v without `base`, its lower bound elsewhere."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def base(self, x: Array) -> Array:
+        """Return the term of the log density that depends on x alone."""
+        return jnp.zeros_like(x)
+
+    def log_density(self, x: Array, v: Array) -> jax.Array:
+        """Return log p(x | v), entry by entry."""
+        return self.bound(x, v, v) + self.base(x)
+
+    def halves(self, x: Array, v: Array) -> tuple[jax.Array, jax.Array]:
+        """Return (up, down), the two halves of d log p / d v, both non-negative."""
+        value, pull = jax.vjp(lambda lo, hi: self.bound(x, lo, hi), v, v)
+        up, negative_down = pull(jnp.ones_like(value))
+        return up, -negative_down
+
+    def divergence(self, x: Array, v: Array) -> jax.Array:
+        """Return the divergence that maximum likelihood minimises: 0 at v = x."""
+        return self.bound(x, x, x) - self.bound(x, v, v)
+
+    def sample(self, key: jax.Array, v: Array) -> jax.Array:
+        """Draw x given its mean v."""
+        raise ModelError(f"{type(self).__name__} is not a distribution and cannot be drawn from.")
+
+    def check(self) -> None:
+        """Raise ModelError for parameters out of range."""
+
+    def in_units(self, unit: float, level: float) -> Self:
+        """Return the same likelihood for x / unit, where x has mean `level`."""
+        return self
+
+    def start(self, spread: Array) -> Self:
+        """Return it with first values for what is learned; `spread` is the mean square by feature (m,)."""
+        return self
+
+    def noise_terms(self, x: Array, v: Array) -> Array:
+        """Return what `update_noise` needs summed over entries."""
+        return jnp.zeros_like(v)
+
+    def update_noise(self, total: Array, weight: Array) -> Self:
+        """Return it with new noise parameters, from sums over samples of `noise_terms` and weights, (m,) each."""
+        return self
+
+    def precision(self, m: int) -> Array | None:
+        """Return the weight of each feature (m,) for a quadratic background, None when it is 1."""
+        return None
+
+    def noise(self) -> dict[str, Any]:
+        """Return the noise parameters by name."""
+        return {}

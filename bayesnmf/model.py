@@ -1,0 +1,100 @@
+"""The model: what is believed about X before an algorithm is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import jax
+import numpy as np
+
+from ._errors import ModelError
+from ._types import Array
+from .likelihoods import Likelihood
+from .priors import ARD, Flat, Prior
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Model:
+    """X ~ likelihood(W H), with priors on W (n, rank) and H (rank, m).
+
+    What is left out is resolved when the model is fitted, from X and the engine; ``fit.model`` is the model that was
+    used.
+
+    Parameters
+    ----------
+    rank : int
+        Number of components; under `shrinkage` the most there can be.
+    likelihood : Likelihood, optional
+        Left out: `Poisson` for non-negative X, `Gaussian` where X has negative entries.
+    W, H : Prior, optional
+        Left out: `Flat`, or `Exponential` under `ARD`.
+    shrinkage : ARD, optional
+        Prior that finds the number of components.
+    known : array of shape (r, m), optional
+        The first r rows of H, kept as they are up to their scale.
+
+    >>> import bayesnmf as bn
+    >>> bn.Model(rank=25, likelihood=bn.Poisson(), shrinkage=bn.ARD()).rank
+    25
+    """
+
+    rank: int = field(metadata={"static": True})
+    likelihood: Likelihood | None = None
+    W: Prior | None = None
+    H: Prior | None = None
+    shrinkage: ARD | None = None
+    known: Array | None = None
+
+    def check(self, m: int) -> None:
+        """Raise ModelError for what no engine could fit to m features."""
+        if isinstance(self.rank, bool) or not isinstance(self.rank, (int, np.integer)) or self.rank < 1:
+            raise ModelError(f"Expected rank to be a whole number of at least 1; got {self.rank!r}.")
+        for name, value, kind in (
+            ("likelihood", self.likelihood, Likelihood),
+            ("W", self.W, Prior),
+            ("H", self.H, Prior),
+            ("shrinkage", self.shrinkage, ARD),
+        ):
+            if value is not None and not isinstance(value, kind):
+                raise ModelError(
+                    f"Expected {name} to be a {kind.__name__} object, such as bn.{_EXAMPLE[name]}; got {value!r}."
+                )
+        for part in (self.likelihood, self.W, self.H):
+            if part is not None:
+                part.check()
+        if self.known is not None:
+            _check_known(np.asarray(self.known), self.rank, m)
+        if self.shrinkage is not None:
+            _check_shrinkage(self)
+
+
+def _check_known(known: np.ndarray, rank: int, m: int) -> None:
+    if known.ndim != 2 or known.shape[1] != m or not 0 < known.shape[0] <= rank:
+        raise ModelError(
+            f"Expected known to have shape (r, m) with r <= rank = {rank} and m = {m} features; got {known.shape}."
+        )
+    if known.dtype.kind not in "buif" or not np.all(np.isfinite(known)) or np.any(known < 0):
+        raise ModelError("Expected known to hold finite, non-negative numbers.")
+    empty = np.flatnonzero(known.sum(axis=1) == 0)
+    if empty.size:
+        raise ModelError(f"Row {empty[0]} of known is zero everywhere. Drop it.")
+
+
+def _check_shrinkage(model: Model) -> None:
+    for name, prior in (("W", model.W), ("H", model.H)):
+        if isinstance(prior, Flat):
+            raise ModelError(
+                f"ARD scales a prior, and {name}=Flat() has no scale. Use Exponential() or HalfNormal(), or leave "
+                f"it out."
+            )
+        if prior is not None and prior.mean is not None:
+            raise ModelError(f"ARD owns the scale of a component: leave the mean out of {name}={prior!r}.")
+    if model.W is not None and model.H is not None and model.W.power != model.H.power:
+        raise ModelError(
+            "ARD shares one scale between W and H, so both need the same form: "
+            "Exponential or Gamma on both (l1), or HalfNormal on both (l2)."
+        )
+
+
+_EXAMPLE = {"likelihood": "Poisson()", "W": "Exponential()", "H": "Exponential()", "shrinkage": "ARD()"}

@@ -1,0 +1,46 @@
+"""Gamma prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from .._errors import ModelError
+from .._types import Array
+from ._base import Prior
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Gamma(Prior):
+    """``p(w) ~ w^(shape - 1) exp(-shape w / mean)``: conjugate to counts.
+
+    A shape above 1 keeps entries away from zero, 1 is `Exponential`. A shape below 1 has no mode: `MAP` refuses it.
+
+    Parameters
+    ----------
+    shape : float
+        Shape.
+    mean : float, optional
+        Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``.
+
+    >>> from bayesnmf import Gamma
+    >>> Gamma(shape=3.0, mean=2.0).rate(2.0)
+    1.5
+    """
+
+    lifts_zero = True
+    shape: float | Array = 1.0
+    mean: float | Array | None = None
+
+    def rate(self, level: Array) -> Array:
+        """Return shape / level."""
+        return self.shape / level
+
+    def check(self) -> None:
+        """Raise ModelError for a shape or a mean that is not positive."""
+        super().check()
+        if not (np.ndim(self.shape) == 0 and 0 < float(self.shape) < np.inf):
+            raise ModelError(f"Expected Gamma(shape=...) to be a positive number; got {self.shape!r}.")

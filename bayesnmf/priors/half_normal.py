@@ -1,0 +1,34 @@
+"""Half-normal prior: an l2 penalty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from .._types import Array
+from ._base import Prior
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class HalfNormal(Prior):
+    """``p(w) ~ exp(-rate w^2 / 2)`` with ``rate = 2 / (pi mean^2)``: dense entries, an l2 penalty.
+
+    Parameters
+    ----------
+    mean : float, optional
+        Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``.
+
+    >>> from bayesnmf import HalfNormal
+    >>> round(float(HalfNormal(mean=2.0).rate(2.0)), 4)
+    0.1592
+    """
+
+    power = 2
+    mean: float | Array | None = None
+
+    def rate(self, level: Array) -> Array:
+        """Return 2 / (pi level^2)."""
+        return 2 / (jnp.pi * level**2)
