@@ -7,7 +7,9 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-Array = jax.Array | np.ndarray
+Array = jax.Array
+Number = float | jax.Array | np.ndarray
+"""A number of the user's, a leaf when it is traced."""
 Side = Literal["W", "H"]
 Precision = Literal["float32", "float64"]
 MatrixLike = Any

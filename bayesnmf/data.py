@@ -103,9 +103,8 @@ class Data:
         outer = _scaled(right, self.col_weight, 1) if side == "W" else _scaled(left, self.row_weight, 0)
 
         def halves(tile: Tile, w: Array) -> list[Array]:
-            parts = likelihood.halves(tile.x, jnp.maximum(w @ right, self.floor))
-            parts = parts[:1] if free else parts
-            return [p if tile.weight is None else p * tile.weight for p in parts]
+            up, down = likelihood.halves(tile.x, jnp.maximum(w @ right, self.floor))
+            return [p if tile.weight is None else p * tile.weight for p in ([up] if free else [up, down])]
 
         if side == "W":
             parts = self._map(lambda tile, w: [p @ outer.T for p in halves(tile, w)], left)
@@ -120,22 +119,22 @@ class Data:
     def gram(self, likelihood: Likelihood, W: Array, H: Array, side: Side) -> Gram:
         """Return the quadratic in one side of a likelihood with a quadratic background. Separable weights only."""
         precision = likelihood.precision(self.shape[1])
-        column = _product(self.col_weight, self.col_factor, precision)
-        row = _product(self.row_weight, self.row_factor)
+        column = product(self.col_weight, self.col_factor, precision)
+        row = product(self.row_weight, self.row_factor)
 
         if side == "W":
             other = _scaled(H, column, 1)
             parts = self._map(lambda tile: [x @ other.T for x in self._signs(tile.x)])
             parts = [_scaled(p, row, 0) for p in parts]
             gram = _scaled(other, self.col_factor, 1) @ H.T
-            weight = _product(row, self.row_factor)
+            weight = product(row, self.row_factor)
             weight = jnp.ones((1, 1), gram.dtype) if weight is None else weight[:, None]
         else:
             other = _scaled(W, row, 0)
             parts = self._sum(lambda tile, o: [o.T @ x for x in self._signs(tile.x)], other)
             parts = [_scaled(p, column, 1) for p in parts]
             gram = _scaled(other, self.row_factor, 0).T @ W
-            weight = _product(column, self.col_factor)
+            weight = product(column, self.col_factor)
             weight = jnp.ones((1, 1), gram.dtype) if weight is None else weight[None]
         return Gram(parts[0], parts[1] if self.signed else None, gram, weight)
 
@@ -234,7 +233,8 @@ def _scaled(a: Array, factor: Array | None, axis: int) -> Array:
     return a * (factor if a.ndim == 1 else jnp.expand_dims(factor, 1 - axis))
 
 
-def _product(*factors: Array | None) -> Array | None:
+def product(*factors: Array | None) -> Array | None:
+    """Return the product of the factors that are there."""
     given = [f for f in factors if f is not None]
     if not given:
         return None

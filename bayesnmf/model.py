@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from ._errors import ModelError
-from ._types import Array
 from .likelihoods import Likelihood
 from .priors import ARD, Flat, Prior
 
@@ -44,7 +43,14 @@ class Model:
     W: Prior | None = None
     H: Prior | None = None
     shrinkage: ARD | None = None
-    known: Array | None = None
+    known: np.ndarray | None = None
+
+    @property
+    def parts(self) -> tuple[Likelihood, Prior, Prior]:
+        """Return likelihood and priors of a resolved model."""
+        if self.likelihood is None or self.W is None or self.H is None:
+            raise ModelError("The model is not resolved yet: fit it, and look at fit.model.")
+        return self.likelihood, self.W, self.H
 
     def check(self, m: int) -> None:
         """Raise ModelError for what no engine could fit to m features."""

@@ -68,7 +68,7 @@ class Penalty:
         if self.shrinkage is None:
             mass = self.active * jnp.sum(W[: self.n], 0) * jnp.sum(H, 1)
             return mass / jnp.sum(mass)
-        bound = self.shrinkage.b / self._count(H)
+        bound = self.shrinkage.bound(self._count(H))
         return jnp.where(self.shrunk, self.scales(W, H) / bound - 1, 0)
 
     def at(self, W: Array, H: Array) -> Rates:

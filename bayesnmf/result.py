@@ -169,13 +169,13 @@ class Fit:
 
     @property
     def plot(self) -> FitPlots:
-        """Pictures of the fit: ``fit.plot.components()``, ``.activities()``, ``.relevance()``, ``.agreement()``, ``.trace()``."""
+        """Pictures: ``fit.plot.components()``, ``.activities()``, ``.relevance()``, ``.agreement()``, ``.trace()``."""
         from .plotting import FitPlots
 
         return FitPlots(self)
 
     def summary(self, top: int = 5) -> pd.DataFrame:
-        """Return a table with a row for each component: mass, share, relevance, recurrence over starts, top features."""
+        """Return a table with a row for each component: mass, share, relevance, recurrence, top features."""
         from .summaries import summary
 
         return summary(self, top)

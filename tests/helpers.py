@@ -67,9 +67,7 @@ def loss(likelihood: bn.likelihoods.Likelihood, x: float, v: float) -> float:
 
 def repeated(X: np.ndarray, weights: np.ndarray, observed: np.ndarray) -> list[tuple[int, int, float]]:
     """Return the observations (i, j, x) of whole weights, one by one."""
-    return [
-        (i, j, X[i, j]) for i, j in np.ndindex(X.shape) if observed[i, j] for _ in range(int(weights[i, j]))
-    ]
+    return [(i, j, X[i, j]) for i, j in np.ndindex(X.shape) if observed[i, j] for _ in range(int(weights[i, j]))]
 
 
 def slow_kl(

@@ -46,7 +46,7 @@ def test_divergence_is_zero_at_x_and_as_written_out(likelihood: Likelihood) -> N
 
 
 def test_bound_is_below_the_density_between_two_means(likelihood: Likelihood) -> None:
-    """With lo the weighted geometric mean and hi the arithmetic mean of two v's: below the mean of log densities at both."""
+    """At the geometric and the arithmetic mean of two v's: below the mean of the log densities at both."""
     x, v = (jnp.asarray(a) for a in entries(likelihood))
     other = v[::-1]
     if likelihood.powers == (0.0, 1.0):

@@ -151,10 +151,11 @@ def test_converged_means_a_small_residual(name: str, shrinkage: bool) -> None:
 @pytest.mark.parametrize("name", ["poisson", "gaussian"])
 def test_ard_balances_both_sides(prior: str, name: str) -> None:
     """At the mode f(w_k) = f(h_k), since both are divided by one scale."""
-    from bayesnmf.engines.map import _Task
+    import jax
+
     from bayesnmf._input import read
     from bayesnmf._resolve import resolve_for_mode
-    import jax
+    from bayesnmf.engines.map import _Task
 
     model = bn.Model(6, LIKELIHOODS[name](), W=PRIORS[prior](), H=PRIORS[prior](), shrinkage=bn.ARD())
     table = read(20.0 * planted(40, 25, 4))
@@ -176,7 +177,8 @@ def test_hals_and_multiplicative_updates_reach_the_same_optimum() -> None:
         fits = [
             bn.fit(
                 X, rank=3, likelihood=bn.Gaussian(),
-                engine=bn.MAP(method=method, starts=3, precision="float64", tol=1e-10, residual_tol=1e-4, max_steps=50_000),
+                engine=bn.MAP(method=method, starts=3, precision="float64", tol=1e-10, residual_tol=1e-4,
+                max_steps=50_000),
                 **beside,
             )
             for method in ("mu", "hals")
@@ -211,8 +213,9 @@ def test_unit_of_x_changes_nothing_where_the_scale_is_learned() -> None:
 
 
 def test_start_of_a_component_depends_on_nothing_else() -> None:
-    from bayesnmf.engines._starts import draw_starts
     import jax
+
+    from bayesnmf.engines._starts import draw_starts
 
     W, H = draw_starts(jax.random.key(5), 3, 7, 4, 8)
     other_W, other_H = draw_starts(jax.random.key(5), 2, 7, 4, 16)
@@ -233,7 +236,9 @@ def test_same_seed_same_result_and_going_on_from_a_fit() -> None:
 def test_projection_of_the_training_data_gives_its_activities() -> None:
     X = planted(40, 25, 3)
     for model in (bn.Model(3), bn.Model(6, shrinkage=bn.ARD(a=5.0)), bn.Model(3, bn.Gaussian())):
-        fit = bn.fit(X, model, engine=bn.MAP(starts=2, precision="float64", tol=1e-10, residual_tol=1e-4, max_steps=50_000))
+        fit = bn.fit(
+            X, model, engine=bn.MAP(starts=2, precision="float64", tol=1e-10, residual_tol=1e-4, max_steps=50_000)
+        )
         W = fit.project(X).W
         np.testing.assert_allclose(W, fit.W, atol=3e-3 * fit.W.max())
         np.testing.assert_allclose(fit.project(X[3:5]).W, W[3:5], atol=3e-3 * fit.W.max())

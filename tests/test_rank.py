@@ -64,7 +64,7 @@ def test_rank_that_is_not_pruned_is_said_by_name() -> None:
     assert "not_pruned" in {w.name for w in fit.warnings}
 
 
-@pytest.mark.skipif("BAYESNMF_BENCH_DATA" not in os.environ, reason="needs BAYESNMF_BENCH_DATA, a folder with swimmer.npz")
+@pytest.mark.skipif("BAYESNMF_BENCH_DATA" not in os.environ, reason="needs BAYESNMF_BENCH_DATA with swimmer.npz")
 def test_swimmer_has_sixteen_limbs() -> None:
     images = np.load(Path(os.environ["BAYESNMF_BENCH_DATA"]) / "swimmer.npz", allow_pickle=False)["X"].T
     X = np.random.default_rng(0).poisson(images)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Side
-from ..data import Data, Tile
+from ..data import Tile, product
 from ..priors import Prior
 from ._problem import Problem, State
 
@@ -27,7 +27,7 @@ def hals_step(problem: Problem, state: State) -> State:
         update = _from_gram if problem.data.weight is None else _from_residual
         own = state.W if side == "W" else state.H
         new = update(problem, state, side, problem.penalty.prior(side), rate)
-        state = state._replace(**{side: problem.keep(own, new, side)})
+        state = state.with_side(side, problem.keep(own, new, side))
     return state
 
 
@@ -47,14 +47,19 @@ def _from_gram(problem: Problem, state: State, side: Side, prior: Prior, rate: A
 
 
 def _from_residual(problem: Problem, state: State, side: Side, prior: Prior, rate: Array) -> jax.Array:
-    data, precision = problem.data, state.likelihood.precision(problem.data.shape[1])
+    precision = state.likelihood.precision(problem.data.shape[1])
+
+    def step(tile: Tile, own: Array, factor: Array, other: Array) -> jax.Array:
+        return _coordinates(tile, own, factor, other, prior, rate, problem.floor)
+
     if side == "W":
-        return _with_precision(data, precision, "col_weight").map_rows(
-            lambda *row: _coordinates(*row, prior, rate, problem.floor), state.W, state.H
-        )
+        data = problem.data
+        data = replace(data, col_weight=product(data.col_weight, precision))
+        return data.map_rows(step, state.W, state.H)
     assert problem.transposed is not None
-    data = _with_precision(problem.transposed, precision, "row_weight")
-    return data.map_rows(lambda *row: _coordinates(*row, prior, rate, problem.floor), state.H.T, state.W.T).T
+    data = problem.transposed
+    data = replace(data, row_weight=product(data.row_weight, precision))
+    return data.map_rows(step, state.H.T, state.W.T).T
 
 
 def _coordinates(
@@ -71,11 +76,3 @@ def _coordinates(
 
     residual = tile.x - factor * (own @ other)
     return jax.lax.fori_loop(0, own.shape[1], coordinate, (own.T, residual))[0].T
-
-
-def _with_precision(data: Data, precision: Array | None, where: str) -> Data:
-    """Return the data with the precision of each feature in its weights."""
-    if precision is None:
-        return data
-    given = getattr(data, where)
-    return replace(data, **{where: precision if given is None else given * precision})

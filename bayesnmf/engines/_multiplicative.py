@@ -40,4 +40,4 @@ def _update(problem: Problem, state: State, side: Side) -> State:
     ratio = up / jnp.maximum(down, jnp.finfo(down.dtype).tiny)
     power = exponent(state.likelihood, problem.penalty.prior(side))
     new = problem.keep(own, own * (ratio if power == 1 else ratio**power), side)
-    return state._replace(**{side: new})
+    return state.with_side(side, new)

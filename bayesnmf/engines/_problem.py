@@ -21,6 +21,10 @@ class State(NamedTuple):
     H: Array
     likelihood: Likelihood
 
+    def with_side(self, side: Side, new: Array) -> State:
+        """Return the state with W or H replaced."""
+        return self._replace(W=new) if side == "W" else self._replace(H=new)
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)

@@ -111,8 +111,7 @@ class MAP:
         fixed: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> ModeResult:
         """Fit a resolved model. `fixed` = (H, rates of W's prior) keeps H: projection."""
-        assert model.likelihood is not None
-        self.check(model.likelihood)
+        self.check(model.parts[0])
         with jax.enable_x64(self.precision == "float64"):
             task = _Task(self, model, table, fixed)
             return task.result(task.run(key, init))
@@ -127,10 +126,10 @@ class _Task:
     """
 
     def __init__(self, engine: MAP, model: Model, table: Table, fixed: tuple[np.ndarray, np.ndarray] | None):
-        assert model.likelihood is not None and model.W is not None and model.H is not None
+        self.likelihood_given, self.W, self.H = model.parts
         self.engine, self.model, self.table, self.fixed = engine, model, table, fixed
         self.dtype = np.dtype(engine.precision)
-        counts = model.likelihood.support == "counts"
+        counts = self.likelihood_given.support == "counts"
         level = table.level
         self.unit = 1.0 if counts else float(4.0 ** np.round(np.log2(level) / 2))
         self.level = level / self.unit
@@ -138,7 +137,7 @@ class _Task:
         self.side_unit = np.sqrt(self.unit)
         self.size = np.sqrt(self.level / model.rank)
         self.k = -(-model.rank // PAD) * PAD
-        likelihood = model.likelihood.in_units(self.unit, level).start(table.spread / self.unit**2)
+        likelihood = self.likelihood_given.in_units(self.unit, level).start(table.spread / self.unit**2)
         self.likelihood = jax.tree.map(self._array, likelihood)
         self.method = engine.method
         if self.method == "auto":
@@ -157,7 +156,7 @@ class _Task:
             H = np.pad(H, ((0, 0), (0, self.k - H.shape[1]), (0, 0)))
         active = np.arange(self.k) < self.model.rank
         known = self._known_rows()
-        H = np.where(known.any(1)[:, None], known, H) * active[:, None]
+        H = np.where(np.any(known, 1, keepdims=True), known, H) * active[:, None]
         W = np.pad(W * active, ((0, 0), (0, self.problem.data.n_padded - n), (0, 0)))
         floor = float(self.problem.floor)
         first = State(
@@ -175,41 +174,44 @@ class _Task:
     def result(self, outcome: Outcome) -> ModeResult:
         """Return the outcome in the units of X, without padding."""
         n, rank = self.table.shape[0], self.model.rank
-        outcome = jax.tree.map(np.asarray, outcome)
-        objective = np.where(np.isfinite(outcome.info.objective), outcome.info.objective, np.inf)
-        best = int(np.argmin(objective))
+        state, course, relevance = outcome
+
+        def host(a: jax.Array) -> np.ndarray:
+            return np.asarray(a).astype(float)
+
         floor = 2 * float(self.problem.floor)
-        W = np.where(outcome.state.W[:, :n, :rank] <= floor, 0, outcome.state.W[:, :n, :rank]).astype(float)
-        H = np.where(outcome.state.H[:, :rank] <= floor, 0, outcome.state.H[:, :rank]).astype(float)
-        likelihood = jax.tree.map(lambda a: np.asarray(a[best], float), outcome.state.likelihood)
-        likelihood = likelihood.in_units(1 / self.unit, self.level) if likelihood.learned else self.model.likelihood
-        rates = self.problem.penalty.at(outcome.state.W[best], outcome.state.H[best])
-        trace = outcome.info.trace[best]
-        info = ModeInfo(
-            objective.astype(float), outcome.info.residual.astype(float), outcome.info.steps,
-            tuple(STATUS[int(code)] for code in outcome.info.code), trace[np.isfinite(trace)].astype(float),
-        )  # fmt: skip
+        W, H = host(state.W)[:, :n, :rank], host(state.H)[:, :rank]
+        W, H = (np.where(a <= floor, 0, a) * self.side_unit for a in (W, H))
+        objective = host(course.objective)
+        best = int(np.argmin(np.where(np.isfinite(objective), objective, np.inf)))
+        likelihood = self.likelihood_given
+        if likelihood.learned:
+            likelihood = jax.tree.map(lambda a: host(a)[best], state.likelihood).in_units(1 / self.unit, self.level)
+        rates = host(self.problem.penalty.at(state.W[best], state.H[best]).W)
+        trace = host(course.trace)[best]
+        status = tuple(STATUS[int(code)] for code in course.code)
+        info = ModeInfo(objective, host(course.residual), np.asarray(course.steps), status, trace[np.isfinite(trace)])
         return ModeResult(
-            W * self.side_unit, H * self.side_unit, outcome.relevance[:, :rank].astype(float), best, likelihood,
-            np.asarray(rates.W, float)[0, :rank] / self.side_unit**self.model.W.power, info,
+            W, H, host(relevance)[:, :rank], best, likelihood,
+            rates[0, :rank] / self.side_unit**self.W.power, info,
         )  # fmt: skip
 
     def _problem(self) -> Problem:
         model, rank = self.model, self.model.rank
         known = self._known_rows().any(1)
-        rate_W, rate_H = (self._rate(prior) for prior in (model.W, model.H))
+        rate_W, rate_H = (self._rate(prior) for prior in (self.W, self.H))
         if self.fixed is not None:
-            rate_W[:rank] = self.fixed[1] * self.side_unit**model.W.power
+            rate_W[:rank] = self.fixed[1] * self.side_unit**self.W.power
         shrinkage = model.shrinkage
         if shrinkage is not None:
-            form = model.W.power
+            form = self.W.power
             shrinkage = (
-                shrinkage.at_level(self.level, max(rank - known.sum(), 1), model.W, model.H)
+                shrinkage.at_level(self.level, max(rank - known.sum(), 1), self.W, self.H)
                 if shrinkage.b is None
                 else type(shrinkage)(shrinkage.a, shrinkage.b / self.side_unit**form, shrinkage.threshold)
             )
         penalty = Penalty(
-            jax.tree.map(self._array, model.W), jax.tree.map(self._array, model.H), jax.tree.map(self._array,
+            jax.tree.map(self._array, self.W), jax.tree.map(self._array, self.H), jax.tree.map(self._array,
             shrinkage),
             Rates(self._array(rate_W[None]), self._array(rate_H[:, None])),
             jnp.asarray(np.arange(self.k) < rank), jnp.asarray(known), self.table.shape[0],
@@ -223,7 +225,7 @@ class _Task:
         return np.full(self.k, float(prior.rate(np.float64(level))))
 
     def _known_rows(self) -> np.ndarray:
-        """Return the fixed rows of H, padded; scaled so that a prior on W means the same for them, unless all are fixed."""
+        """Return the fixed rows of H, padded; known ones scaled so that a prior on W means the same for them."""
         rows = np.zeros((self.k, self.table.shape[1]))
         if self.fixed is not None:
             rows[: self.model.rank] = self.fixed[0] / self.side_unit

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._errors import ModelError
 from .._types import Array
@@ -107,7 +108,7 @@ class Likelihood:
         """Return the same likelihood for x / unit, where x has mean `level`."""
         return self
 
-    def start(self, spread: Array) -> Self:
+    def start(self, spread: np.ndarray) -> Self:
         """Return it with first values for what is learned; `spread` is the mean square by feature (m,)."""
         return self
 

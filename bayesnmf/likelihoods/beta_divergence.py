@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
-from .._types import Array
+from .._types import Array, Number
 from ._base import Likelihood, Support
 
 
@@ -41,7 +41,7 @@ class BetaDivergence(Likelihood):
 
     is_density = False
     beta: float = field(default=1.0, metadata={"static": True})
-    dispersion: float | Array = 1.0
+    dispersion: Number = 1.0
 
     @property
     def support(self) -> Support:  # type: ignore[override]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
-from .._types import Array
+from .._types import Array, Number
 from ._base import Likelihood
 
 
@@ -41,7 +41,7 @@ class Gaussian(Likelihood):
     background = "quadratic"
     powers = (1.0, 2.0)
 
-    variance: float | Array | None = None
+    variance: Number | None = None
     per_feature: bool = field(default=False, metadata={"static": True})
     learned: bool | None = field(default=None, metadata={"static": True})  # type: ignore[assignment]
 
@@ -82,7 +82,7 @@ class Gaussian(Likelihood):
         """Return it with the variance of x / unit."""
         return self if self.variance is None else self._with(np.asarray(self.variance) / unit**2)
 
-    def start(self, spread: Array) -> Self:
+    def start(self, spread: np.ndarray) -> Self:
         """Return it with the variance of a fit by nothing."""
         if not self.learned:
             return self
@@ -98,11 +98,10 @@ class Gaussian(Likelihood):
             return self
         if self.per_feature:
             variance = total / weight
-            floor = 1e-6 * jnp.mean(variance)
+            variance = jnp.maximum(variance, 1e-6 * jnp.mean(variance))
         else:
             variance = jnp.sum(total) / jnp.sum(weight)
-            floor = 0.0
-        return self._with(jnp.maximum(jnp.maximum(variance, floor), VARIANCE_FLOOR))
+        return self._with(jnp.maximum(variance, VARIANCE_FLOOR))
 
     def precision(self, m: int) -> jax.Array:
         """Return 1 / variance, (m,)."""
@@ -116,7 +115,7 @@ class Gaussian(Likelihood):
         variance = jnp.asarray(1.0 if self.variance is None else self.variance)
         return variance if variance.ndim == 0 else variance[None]
 
-    def _with(self, variance: Array) -> Self:
+    def _with(self, variance: Number) -> Self:
         return type(self)(variance, self.per_feature, self.learned)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
-from .._types import Array
+from .._types import Array, Number
 
 
 class Prior:
@@ -27,8 +27,8 @@ class Prior:
     lifts_zero: ClassVar[bool] = False
     """Whether the density may vanish at 0, so that the mode is inside."""
 
-    shape: float | Array = 1.0
-    mean: float | Array | None = None
+    shape: Number = 1.0
+    mean: Number | None = None
 
     def rate(self, level: Array) -> Array:
         """Return the rate of the prior whose mean is `level`."""
@@ -51,7 +51,7 @@ class Prior:
     def halves(self, w: Array, rate: Array) -> tuple[Array, jax.Array]:
         """Return (up, down) of d log p / d w, both non-negative."""
         down = jnp.broadcast_to(rate * w ** (self.power - 1), jnp.shape(w))
-        return ((self.shape - 1) / w if self.lifts_zero else jnp.zeros_like(w)), down
+        return (jnp.asarray((self.shape - 1) / w) if self.lifts_zero else jnp.zeros_like(w)), down
 
     def solve(self, linear: Array, quadratic: Array, rate: Array) -> jax.Array:
         """Return argmax over w >= 0 of ``linear w - quadratic w^2 / 2 + log p(w | rate)``."""

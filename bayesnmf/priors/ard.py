@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
-from .._types import Array
+from .._types import Array, Number
 from ._base import Prior
 
 
@@ -48,8 +48,8 @@ class ARD:
     10.0
     """
 
-    a: float | Array = 10.0
-    b: float | Array | None = None
+    a: Number = 10.0
+    b: Number | None = None
     threshold: float = 0.05
 
     def check(self, W: Prior, H: Prior) -> None:
@@ -73,12 +73,21 @@ class ARD:
 
     def count(self, n: int, m: int, W: Prior, H: Prior) -> Array:
         """Return c, the number that divides in the mode of the scale."""
-        return (n * W.shape + m * H.shape) / W.power + self.a + 1
+        return jnp.asarray((n * W.shape + m * H.shape) / W.power + self.a + 1)
 
     def scale(self, statistic: Array, count: Array) -> jax.Array:
         """Return the mode of each scale given f(w_k) + f(h_k)."""
-        return jnp.asarray((statistic + self.b) / count)
+        return (statistic + self._b) / count
 
     def energy(self, scale: Array, count: Array) -> jax.Array:
-        """Return ``b / scale + c log(scale / bound)`` for each component: the prior of the scale and what it owes to W and H."""
-        return self.b / scale + count * jnp.log(scale * count / self.b)
+        """Return ``b / scale + c log(scale / bound)`` for each component: all terms of the scale but f / scale."""
+        return self._b / scale + count * jnp.log(scale / self.bound(count))
+
+    def bound(self, count: Array) -> jax.Array:
+        """Return the least that a scale can be."""
+        return self._b / count
+
+    @property
+    def _b(self) -> Array:
+        assert self.b is not None, "b is resolved at the door"
+        return jnp.asarray(self.b)

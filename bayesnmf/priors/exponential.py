@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import jax
 
-from .._types import Array
+from .._types import Array, Number
 from ._base import Prior
 
 
@@ -25,7 +25,7 @@ class Exponential(Prior):
     0.5
     """
 
-    mean: float | Array | None = None
+    mean: Number | None = None
 
     def rate(self, level: Array) -> Array:
         """Return 1 / level."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
-from .._types import Array
+from .._types import Array, Number
 from ._base import Prior
 
 
@@ -32,12 +33,12 @@ class Gamma(Prior):
     """
 
     lifts_zero = True
-    shape: float | Array = 1.0
-    mean: float | Array | None = None
+    shape: Number = 1.0
+    mean: Number | None = None
 
     def rate(self, level: Array) -> Array:
         """Return shape / level."""
-        return self.shape / level
+        return jnp.asarray(self.shape / level)
 
     def check(self) -> None:
         """Raise ModelError for a shape or a mean that is not positive."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from .._types import Array
+from .._types import Array, Number
 from ._base import Prior
 
 
@@ -27,7 +27,7 @@ class HalfNormal(Prior):
     """
 
     power = 2
-    mean: float | Array | None = None
+    mean: Number | None = None
 
     def rate(self, level: Array) -> Array:
         """Return 2 / (pi level^2)."""

@@ -1,0 +1,67 @@
+"""How often shrinkage finds the rank: ``python tests/benchmarks/rank.py``. Figures of the README come from here.
+
+Catalogues: the generator of Zito and Miller (2024), 100 samples x 96 features, 10 profiles from Dirichlet(.25),
+Poisson. Swimmer:
+256 images of 1024 pixels with Poisson noise, 16 limb positions (needs BAYESNMF_BENCH_DATA). Ten starts, in both
+precisions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from helpers import catalogue, recovered
+
+import bayesnmf as bn
+from bayesnmf.align import cosines
+
+
+def catalogues(sets: int = 20) -> None:
+    """Print exact counts, precision and sensitivity over sets, and how far the two precisions agree."""
+    found: dict[str, list[tuple[int, float, float, float]]] = {}
+    closest = []
+    for precision in ("float32", "float64"):
+        begin, rows = time.perf_counter(), []
+        for seed in range(sets):
+            X, profiles = catalogue(seed)
+            fit = bn.fit(X, rank="auto", seed=seed, engine=bn.MAP(starts=10, precision=precision))
+            rows.append((fit.rank, *recovered(fit, profiles), fit.objective))
+            if precision == "float32":
+                closest.append((cosines(profiles, profiles) - np.eye(len(profiles))).max())
+        found[precision] = rows
+        ranks, hits = [r[0] for r in rows], np.array([r[1:3] for r in rows]).mean(0)
+        print(
+            f"catalogues {precision}: exact {ranks.count(10)} of {sets}, ranks {min(ranks)} to {max(ranks)}, "
+            f"precision {hits[0]:.3f}, sensitivity {hits[1]:.3f}, {(time.perf_counter() - begin) / sets:.2f} s a set"
+        )
+    print(f"greatest cosine between two profiles of a set: {np.median(closest):.2f} median, {max(closest):.2f} most")
+    both = list(zip(*found.values(), strict=True))
+    print(
+        f"same rank in both precisions: {sum(a[0] == b[0] for a, b in both)} of {sets}; objectives differ by "
+        f"{max(abs(a[3] / b[3] - 1) for a, b in both):.1e} at most"
+    )
+
+
+def swimmer(sets: int = 10) -> None:
+    """Print the rank found on the swimmer."""
+    folder = os.environ.get("BAYESNMF_BENCH_DATA")
+    if folder is None:
+        print("swimmer: skipped, set BAYESNMF_BENCH_DATA to a folder with swimmer.npz")
+        return
+    images = np.load(Path(folder) / "swimmer.npz", allow_pickle=False)["X"].T
+    ranks = []
+    for seed in range(sets):
+        X = np.random.default_rng(seed).poisson(images)
+        ranks.append(bn.fit(X, bn.Model(32, shrinkage=bn.ARD()), seed=seed).rank)
+    print(f"swimmer: ranks {ranks}")
+
+
+if __name__ == "__main__":
+    catalogues()
+    swimmer()

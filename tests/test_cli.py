@@ -1,0 +1,258 @@
+"""The command line: what it writes, and how it says no."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from typer.testing import CliRunner, Result
+
+import bayesnmf as bn
+from bayesnmf import demo
+from bayesnmf._files import read_matrix
+from bayesnmf.cli import app
+
+FILES = {"report.md", "fit.png", "fit.nc", "summary.csv", "components.csv", "activities.csv"}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def counts() -> np.ndarray:
+    return np.random.default_rng(0).poisson(4.0, (14, 6)) + 1
+
+
+def assert_refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("bayesnmf: ")
+    assert result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+
+
+# reading
+
+
+def read(tmp_path: Path, text: str, name: str = "x.csv", transpose: bool = False) -> tuple[pd.DataFrame, str]:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    matrix = read_matrix(tmp_path / name, transpose)
+    return pd.DataFrame(matrix.X), matrix.said
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "columns"),
+    [
+        ("1,2,3\n4,5,6\n", None, None),
+        ("a,b,c\n1,2,3\n4,5,6\n", None, ["a", "b", "c"]),
+        ("s,1,2,3\nt,4,5,6\n", ["s", "t"], None),
+        (",a,b,c\ns,1,2,3\nt,4,5,6\n", ["s", "t"], ["a", "b", "c"]),
+        ("name,a,b,c\ns,1,2,3\nt,4,5,6\n", ["s", "t"], ["a", "b", "c"]),
+        ("a,b,c\ns,1,2,3\nt,4,5,6\n", ["s", "t"], ["a", "b", "c"]),
+        (",a,b,c\n7,1,2,3\n8,4,5,6\n", ["7", "8"], ["a", "b", "c"]),
+        (",0,1,2\n0,1,2,3\n1,4,5,6\n", ["0", "1"], ["0", "1", "2"]),
+        ('"a, first",b,c\n1,2,3\n\n4,5,6\n', None, ["a, first", "b", "c"]),
+        ("\ufeffa,b,c\r\n1,2,3\r\n4,5,6\r\n", None, ["a", "b", "c"]),
+        ("a;b;c\n1;2;3\n4;5;6\n", None, ["a", "b", "c"]),
+        ("a\tb\tc\n1\t2\t3\n4\t5\t6\n", None, ["a", "b", "c"]),
+    ],
+)
+def test_names_of_a_text_table_are_detected(
+    tmp_path: Path, text: str, rows: list[str] | None, columns: list[str] | None
+) -> None:
+    frame, said = read(tmp_path, text)
+    assert frame.to_numpy().tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert frame.index.tolist() == (rows or [0, 1])
+    assert frame.columns.tolist() == (columns or [0, 1, 2])
+    assert ("sample" in said.split(";")[1]) == (rows is not None)
+    assert ("feature" in said.split(";")[1]) == (columns is not None)
+
+
+def test_pandas_tables_come_back(tmp_path: Path) -> None:
+    for frame in (pd.DataFrame(counts()), pd.DataFrame(counts(), columns=list("abcdef"))):
+        frame.to_csv(tmp_path / "x.csv")
+        np.testing.assert_array_equal(read_matrix(tmp_path / "x.csv").X, frame)
+        frame.to_csv(tmp_path / "x.csv", index=False, header=not isinstance(frame.columns, pd.RangeIndex))
+        np.testing.assert_array_equal(read_matrix(tmp_path / "x.csv").X, frame)
+
+
+def test_one_column(tmp_path: Path) -> None:
+    frame, _ = read(tmp_path, "rate\n1\n2\n")
+    assert frame.columns.tolist() == ["rate"]
+    assert frame["rate"].tolist() == [1, 2]
+    assert read(tmp_path, "1\n2\n3\n")[0].shape == (3, 1)
+
+
+def test_missing_cells_are_missing(tmp_path: Path) -> None:
+    frame, _ = read(tmp_path, "1,,3\nNA,5,nan\n7,8,9\n")
+    np.testing.assert_array_equal(frame, [[1, np.nan, 3], [np.nan, 5, np.nan], [7, 8, 9]])
+
+
+def test_transposed_file_is_turned_with_its_names(tmp_path: Path) -> None:
+    frame, said = read(tmp_path, ",t0,t1,t2\nunit1,1,2,3\nunit2,4,5,6\n", transpose=True)
+    assert frame.shape == (3, 2)
+    assert frame.columns.tolist() == ["unit1", "unit2"]
+    assert frame.index.tolist() == ["t0", "t1", "t2"]
+    assert "turned" in said
+    assert "3 samples x 2 features" in said
+
+
+def test_numpy_files(tmp_path: Path) -> None:
+    X = counts()
+    np.save(tmp_path / "x.npy", X)
+    np.savez(tmp_path / "one.npz", anything=X)
+    sp.save_npz(tmp_path / "sparse.npz", sp.csr_array(X))
+    for name in ("x.npy", "one.npz"):
+        np.testing.assert_array_equal(read_matrix(tmp_path / name).X, X)
+    sparse = read_matrix(tmp_path / "sparse.npz", transpose=True).X
+    assert sp.issparse(sparse)
+    np.testing.assert_array_equal(sparse.toarray(), X.T)
+
+
+MALFORMED = {
+    "word": ("x.csv", b"a,b\n1,2\n3,x\n", "line 3, cell 2: expected a number; got 'x'"),
+    "comma": ("x.csv", b'a,b\n1,2\n"3,5",1\n', "got '3,5'"),
+    "short": ("x.csv", b"1,2,3\n4,5\n6,7,8\n9,8,7\n", "expected 2 cells"),
+    "shorter later": ("x.csv", b"1,2,3\n4,5,6\n7,8\n", "line 3: expected 3 cells as in the lines above; got 2"),
+    "longer": ("x.csv", b"1,2,3\n4,5,6\n7,8,9,10\n", "got 4"),
+    "empty": ("x.csv", b"", "at least two lines"),
+    "header only": ("x.csv", b"a,b\n", "at least two lines"),
+    "latin": ("x.csv", "é,b\n1,2\n".encode("latin-1"), "not a text table in UTF-8"),
+    "infinite": ("x.csv", b"1,inf\n2,3\n", "infinity"),
+    "not npy": ("x.npy", b"hello", "not a NumPy array"),
+    "empty npy": ("x.npy", b"", "not a NumPy array"),
+    "not npz": ("x.npz", b"hello", "not an archive"),
+    "cut npz": ("x.npz", b"PK\x03\x04hello", "not an archive"),
+    "excel": ("x.xlsx", b"", "Expected a file ending in .csv, .tsv, .npy, .npz"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_file_is_one_line_and_exit_code_2(case: str, tmp_path: Path) -> None:
+    name, content, words = MALFORMED[case]
+    (tmp_path / name).write_bytes(content)
+    result = run("fit", tmp_path / name, "--rank", 1, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_pickles_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([[1, "a"], [2, None]], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "x.npz", np.array([[1, "a"]], dtype=object), allow_pickle=True)
+    for name in ("x.npy", "x.npz"):
+        assert_refused(run("fit", tmp_path / name, "--rank", 1), "pickle")
+
+
+def test_archives_of_the_wrong_content_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", a=counts(), b=counts())
+    np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
+    np.save(tmp_path / "text.npy", np.array([["a"]]))
+    assert_refused(run("fit", tmp_path / "two.npz", "--rank", 1), "it holds a, b")
+    assert_refused(run("fit", tmp_path / "cube.npy", "--rank", 1), "matrix of numbers", "(2, 2, 2)")
+    assert_refused(run("fit", tmp_path / "text.npy", "--rank", 1), "matrix of numbers")
+
+
+# fitting
+
+
+def test_fit_writes_what_the_library_finds(tmp_path: Path) -> None:
+    frame = pd.DataFrame(counts(), columns=[f"g{j}" for j in range(6)])
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    result = run("fit", tmp_path / "x.csv", "--rank", 2, "--seed", 3, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
+    found, expected = bn.load(tmp_path / "out" / "fit.nc"), bn.fit(frame, rank=2, seed=3)
+    np.testing.assert_array_equal(found.H, expected.H)
+    assert found.features == tuple(frame.columns)
+    assert "14 samples x 6 features" in result.stdout
+    assert repr(expected) in result.stdout
+
+
+def test_fit_takes_transposed_files_likelihood_and_rank_auto(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", counts().T - 3.0)
+    result = run("fit", tmp_path / "x.npy", "--transpose", "--likelihood", "gaussian", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    fit = bn.load(tmp_path / "out" / "fit.nc")
+    assert fit.W.shape[0] == 14
+    assert fit.model.shrinkage is not None
+    assert isinstance(fit.model.likelihood, bn.Gaussian)
+
+
+def test_errors_of_the_library_are_one_line(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", counts() - 3.0)
+    refused = run("fit", tmp_path / "x.npy", "--rank", 2, "--likelihood", "poisson", "--out", tmp_path / "out")
+    assert refused.exit_code == 2
+    assert "Gaussian()" in refused.stderr
+    assert "Traceback" not in refused.output
+    zero = run("fit", tmp_path / "x.npy", "--rank", 0)
+    assert zero.exit_code == 2
+    assert "at least 1" in zero.stderr
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert_refused(run("fit", tmp_path / "none.csv", "--rank", 2), "There is no file")
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", counts())
+    result = run("fit", tmp_path / "x.npy", "--rank", 1, "--out", tmp_path / "x.npy")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fit",),
+        ("fit", "x.csv", "--rank", "many"),
+        ("fit", "x.csv", "--likelihood", "student"),
+        ("fit", "x.csv", "--engine", "nuts"),
+        ("demo", "mouse"),
+        ("unknown",),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_bug_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(demo, "run_demo", broken)
+    result = run("demo")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, RuntimeError)
+
+
+def test_recording_that_cannot_be_fetched_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def offline(*arguments: object) -> None:
+        raise bn.datasets.DatasetError("breast could not be fetched.\nSet BAYESNMF_DATA.")
+
+    monkeypatch.setattr(bn.datasets, "load", offline)
+    assert_refused(run("demo", "breast", "--out", tmp_path), "fetched. Set BAYESNMF_DATA")
+
+
+def test_demo_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(demo, "run_demo", lambda name, out, console: asked.append((name, out)))
+    assert run("demo").exit_code == 0
+    assert run("demo", "songbird", "--out", "there").exit_code == 0
+    assert asked == [("ca1", Path("bayesnmf-demo")), ("songbird", Path("there"))]
+
+
+# the small commands
+
+
+def test_version_info_and_datasets() -> None:
+    assert run("--version").stdout == f"bayesnmf {bn.__version__}\n"
+    info = run("info").stdout
+    assert "jax" in info
+    assert "devices    cpu" in info
+    for name in bn.datasets.names():
+        assert name in run("datasets").stdout

@@ -1,0 +1,97 @@
+"""What importing and compiling may cost."""
+
+import logging
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from helpers import planted
+
+import bayesnmf as bn
+
+
+@pytest.mark.smoke
+def test_import_loads_no_heavy_library() -> None:
+    heavy = ["numpyro", "arviz", "arviz_base", "matplotlib", "sklearn", "pandas", "xarray", "scipy", "typer", "rich"]
+    code = (
+        "import sys, jax; before = set(sys.modules); import bayesnmf; "
+        f"print(*sorted({{m.split('.')[0] for m in set(sys.modules) - before}} & set({heavy!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.smoke
+def test_import_changes_no_jax_setting() -> None:
+    code = (
+        "import jax; before = dict(jax.config.values); import bayesnmf; "
+        "print({k for k, v in jax.config.values.items() if before.get(k) != v})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+class Compilations(logging.Handler):
+    """Counts what JAX compiles while it is open."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.names: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if "Finished XLA compilation" in message:
+            self.names.append(message)
+
+    def __enter__(self) -> "Compilations":
+        self.logger = logging.getLogger("jax._src.dispatch")
+        self.propagate, self.level_before = self.logger.propagate, self.logger.level
+        self.logger.addHandler(self)
+        self.logger.setLevel(logging.DEBUG)
+        self.logger.propagate = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.removeHandler(self)
+        self.logger.setLevel(self.level_before)
+        self.logger.propagate = self.propagate
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        lambda X, k, a: bn.fit(X, rank=k, engine=bn.MAP(starts=2, max_steps=50, tol=a)),
+        lambda X, k, a: bn.fit(X, bn.Model(k, shrinkage=bn.ARD(a=2 + 1e6 * a)), engine=bn.MAP(starts=2, max_steps=50)),
+        lambda X, k, a: bn.fit(X, rank=k, likelihood=bn.Gaussian(), engine=bn.MAP(starts=2, max_steps=50, tol=a)),
+        lambda X, k, a: bn.fit(
+            X, bn.Model(k, W=bn.Gamma(1 + 1e6 * a), H=bn.Exponential(mean=1e6 * a)),
+            engine=bn.MAP(starts=2, max_steps=50, precision="float64"),
+        ),
+    ],
+    ids=["poisson", "ard", "gaussian", "priors"],
+)  # fmt: skip
+def test_a_second_fit_of_the_same_shapes_compiles_nothing(case) -> None:  # noqa: ANN001
+    """Other values, other hyper-parameters, another seed, and another rank with the same padding."""
+    jax.clear_caches()
+    with Compilations() as first:
+        case(planted(seed=0), 5, 1e-6)
+    assert first.names
+    with Compilations() as second:
+        case(planted(seed=1), 5, 2e-6)
+        case(planted(seed=2), 7, 3e-6)
+    assert second.names == []
+
+
+def test_sparse_data_are_held_by_their_nonzeros() -> None:
+    from bayesnmf._input import read
+    from bayesnmf.data import Entries
+    from bayesnmf.engines.map import make_data
+
+    X = sp.random_array((3000, 4000), density=0.01, rng=np.random.default_rng(0), format="csr")
+    data = make_data(read(X), 1.0, 1.0, np.dtype("float32"))
+    assert isinstance(data.x, Entries)
+    held = data.x.place.nbytes + data.x.value.nbytes
+    assert held < 3 * 8 * X.nnz
