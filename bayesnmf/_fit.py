@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -92,15 +91,14 @@ def fit(
     engine = MAP() if engine is None else engine
     if not isinstance(engine, MAP):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
-    auto = rank == "auto"
+    auto = isinstance(rank, str) and rank == "auto"
     if auto:
         model = auto_model(model, likelihood, table.shape)
     model = _stated(model, None if auto else rank, likelihood)
-    if model.likelihood is not None and model.likelihood.support != "real":
+    if model.likelihood is None and negative != "error":
+        table = split_negative(table, negative, "Poisson")
+    elif isinstance(model.likelihood, Likelihood) and model.likelihood.support != "real":
         table = split_negative(table, negative, type(model.likelihood).__name__)
-    elif negative != "error":
-        needs = "KL NMF"
-        table = split_negative(table, negative, needs)
     model = resolve_for_mode(model, table)
     start = None if init is None else _start(init, model, table)
     key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
@@ -170,10 +168,12 @@ def _assemble(result: ModeResult, model: Model, engine: MAP, table: Table, seed:
     assert model.W is not None
     return Fit(
         W=W, H=H, relevance=result.relevance[result.best][order],
-        model=replace(model, likelihood=result.likelihood), engine=engine, noise=result.likelihood.noise(),
+        model=replace(model, likelihood=result.likelihood, shrinkage=result.shrinkage), engine=engine,
+        noise=result.likelihood.noise(),
         objective=float(info.objective[result.best]), residual=float(info.residual[result.best]),
         status=info.status[result.best], steps=int(info.steps[result.best]), trace=info.trace, agreement=agreement,
-        warnings=_course(result, engine) + _findings(model, kept - known, known, table, agreement),
+        warnings=_course(result, engine) + tuple(_findings(model, kept - known, known, table, float(W.sum(0) @
+        H.sum(1)) / W.shape[0] / H.shape[1], agreement)),
         seed=int(seed) if isinstance(seed, (int, np.integer)) else None,
         samples=table.samples, features=table.features, groups=table.groups, negative=table.negative,
         rate_W=result.rate_W[order[:kept]] / np.where(size > 0, size, 1) ** model.W.power,
@@ -217,51 +217,50 @@ def _course(result: ModeResult, engine: MAP) -> tuple[Finding, ...]:
     return ()
 
 
-def _findings(model: Model, found: int, known: int, table: Table, agreement: Agreement) -> tuple[Finding, ...]:
-    tests: list[tuple[bool, str, Callable[[], str]]] = [
-        (
-            model.shrinkage is not None and found == 0 and known == 0,
-            "collapsed_to_zero",
-            lambda: (
-                "shrinkage left no component: X holds no more than noise for this model. Check the likelihood, or "
-                "state the rank."
-            ),
-        ),
-        (
-            model.shrinkage is not None and found == 1,
-            "collapsed_to_one",
-            lambda: (
-                "shrinkage left a single component. Check the likelihood and the scale of X, or state the rank and "
-                "compare."
-            ),
-        ),
-        (
-            model.shrinkage is not None and found > 1 and found + known == model.rank,
-            "not_pruned",
-            lambda: (
-                f"all {model.rank} components are kept, so there may be more, or the noise is wider than the "
+def _findings(model: Model, found: int, known: int, table: Table, mean: float, agreement: Agreement) -> list[Finding]:
+    """Return what must be said of the rank and of how the starts agree; `mean` is the mean of W H."""
+    findings = []
+
+    def say(name: str, message: str) -> None:
+        findings.append(Finding(name, message))
+
+    if model.shrinkage is not None:
+        cause = (
+            "Either X is noise for this model, or its samples hold too few counts for shrinkage by the mode, "
+            "which weighs each component by n + m. Check the likelihood, or state the rank and compare."
+        )
+        if found + known == 0 or mean < 0.1 * table.level:
+            say("collapsed_to_zero", f"shrinkage left {mean / table.level:.0%} of the mean of X explained. {cause}")
+        elif found == 1 and known == 0:
+            say("collapsed_to_one", f"shrinkage left a single component. {cause}")
+        elif found + known == model.rank:
+            say(
+                "not_pruned",
+                f"all {model.rank} components are kept: there may be more, or the noise is wider than the "
                 f"likelihood says. "
-                "Raise the rank of the model, or choose another likelihood."
-            ),
-        ),
-        (
-            len(set(agreement.rank.tolist())) > 1,
-            "starts_disagree",
-            lambda: (
-                f"random starts keep different numbers of components ({agreement}). Read the rank as a range; more "
-                f"starts may help."
-            ),
-        ),
-        (
-            model.shrinkage is None and model.rank > min(table.shape),
+                "Raise the rank of the model, or choose another likelihood.",
+            )
+    elif model.rank > min(table.shape):
+        say(
             "rank_above_shape",
-            lambda: (
-                f"rank {model.rank} is above min(n, m) = {min(table.shape)}: components are not determined. Lower "
-                f"the rank."
-            ),
-        ),
-    ]
-    return tuple(Finding(name, text()) for wrong, name, text in tests if wrong)
+            f"rank {model.rank} is above min(n, m) = {min(table.shape)}: components are not determined. Lower the "
+            f"rank.",
+        )
+    if len(set(agreement.rank.tolist())) > 1:
+        say(
+            "starts_disagree_on_rank",
+            f"random starts keep {agreement.rank.min()} to {agreement.rank.max()} components. "
+            "Read the rank as a range; more starts may help.",
+        )
+    rare = int((agreement.recurrence < 0.5).sum())
+    if rare:
+        say(
+            "components_not_recurring",
+            f"{rare} of {agreement.cosine.shape[1]} components come back in fewer than half of the other starts: "
+            "other parts explain X about as well. Lower the rank, or trust only those that come back "
+            "(fit.agreement.recurrence).",
+        )
+    return findings
 
 
 def _versions() -> dict[str, str]:

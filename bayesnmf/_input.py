@@ -138,8 +138,9 @@ def split_negative(table: Table, how: Negative, needs: str) -> Table:
         return table
     if how == "error":
         raise DataError(
-            f"Negative values in data: {needs} needs entries of at least 0; the least is {table.least:.4g}. Use likelihood=Gaussian(), or "
-            'negative="clip" (set them to 0) or negative="split" (positive and negative parts as two features).'
+            f"Negative values in data: {needs} needs entries of at least 0; the least is {table.least:.4g}. "
+            'Use likelihood=Gaussian(), or negative="clip" (set them to 0) or negative="split" (positive and negative '
+            "parts as two features)."
         )
     positive, negative = abs(table.X + abs(table.X)) / 2, abs(abs(table.X) - table.X) / 2
     if how == "clip":
@@ -180,11 +181,15 @@ def _matrix(X: MatrixLike) -> tuple[Any, Any]:
     if hasattr(X, "columns") and hasattr(X, "to_numpy"):
         kinds = {np.dtype(t).kind if isinstance(t, np.dtype) else "?" for t in X.dtypes}
         X = X.to_numpy() if kinds <= set("buif") else X.to_numpy(dtype=object, na_value=np.nan)
-    array = np.ma.getdata(X) if mask is not None else np.asarray(X)
+    try:
+        array = np.ma.getdata(X) if mask is not None else np.asarray(X)
+    except ValueError as error:
+        raise DataError(f"Expected X to be a matrix with rows of one length; got what is not one ({error}).") from None
     if array.ndim != 2:
         raise DataError(
             f"Expected X to be a matrix of shape (n samples, m features); got {array.ndim} dimension(s), "
-            f"shape {array.shape}. Reshape your data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample."
+            f"shape {array.shape}. Reshape your data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one "
+            "sample."
         )
     array = _floats(array)
     if 0 in array.shape:
@@ -208,7 +213,8 @@ def _sparse(X: Any) -> tuple[Any, Any]:
     if X.ndim != 2 or 0 in X.shape:
         raise DataError(f"Expected X of shape (n samples, m features), both at least 1; got {X.shape}.")
     csr = sp.csr_array(X)
-    csr = sp.csr_array((_floats(csr.data), csr.indices, csr.indptr), shape=csr.shape)
+    # sorting and dropping zeros work in place, and these may be the caller's arrays
+    csr = sp.csr_array((_floats(csr.data), csr.indices.copy(), csr.indptr.copy()), shape=csr.shape)
     csr.sum_duplicates()
     missing = np.isnan(csr.data)
     _refuse_infinite(csr.data, missing)
@@ -229,9 +235,10 @@ def _floats(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "O":
         try:
             return np.array(array, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(
-                f"Expected numbers in X; got objects that are not ({error}). Drop or encode the columns that are not numbers."
+                f"Expected numbers in X; got objects that are not ({error}). Drop or encode the columns that are not "
+                "numbers."
             ) from None
     if array.dtype.kind not in "buif":
         raise DataError(f"Expected numbers in X; got dtype {array.dtype}. Drop or encode what is not a number.")
@@ -251,7 +258,7 @@ def _refuse_infinite(values: np.ndarray, missing: np.ndarray) -> None:
 def _vector(a: MatrixLike | None, length: int, name: str, what: str) -> np.ndarray | None:
     if a is None:
         return None
-    array = np.asarray(a, dtype=float)
+    array = _numbers(a, name)
     if array.shape != (length,):
         raise DataError(f"Expected {name} of shape ({length},), one for each of the {what}; got {array.shape}.")
     if not np.all(np.isfinite(array)) or np.any(array <= 0):
@@ -259,6 +266,13 @@ def _vector(a: MatrixLike | None, length: int, name: str, what: str) -> np.ndarr
             f"Expected {name} to be finite and above 0; leave a sample or feature out with observed or weights."
         )
     return array
+
+
+def _numbers(a: MatrixLike, name: str) -> np.ndarray:
+    try:
+        return np.asarray(a, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Expected {name} to be an array of numbers; got what is not one ({error}).") from None
 
 
 def _groups(groups: MatrixLike | None, n: int) -> np.ndarray | None:
@@ -274,8 +288,8 @@ def _weights(weights: MatrixLike | None, n: int, m: int) -> tuple[np.ndarray | N
     """Return weights by row, by column and by entry, whichever was given."""
     if weights is None:
         return None, None, None
-    array = weights if hasattr(weights, "tocsr") else np.asarray(weights, dtype=float)
-    values = array.data if hasattr(array, "tocsr") else array
+    array: Any = weights.tocsr() if hasattr(weights, "tocsr") else _numbers(weights, "weights")
+    values = _stored(array)
     if not np.all(np.isfinite(values)) or np.any(values < 0):
         raise DataError("Expected weights to be finite and at least 0; 0 leaves an entry out.")
     if array.shape == (n, m):
@@ -295,8 +309,7 @@ def _mask(X: Any, missing: Any, observed: MatrixLike | None, weight: Any) -> tup
         shape = observed.shape if hasattr(observed, "tocsr") else np.shape(observed)
         if shape != X.shape:
             raise DataError(f"Expected observed of shape (n, m) = {X.shape}; got {shape}.")
-        dtype = observed.dtype if hasattr(observed, "dtype") else np.asarray(observed).dtype
-        if dtype != bool and not np.isin(_stored(observed), (0, 1)).all():
+        if not np.isin(_stored(observed), (0, 1)).all():
             raise DataError("Expected observed to hold True and False; use weights for anything between.")
     if missing is None and observed is None and weight is None:
         return X, None

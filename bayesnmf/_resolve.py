@@ -46,7 +46,7 @@ def resolve_for_mode(model: Model, table: Table) -> Model:
 def _check_support(likelihood: Likelihood, table: Table) -> None:
     least = table.least
     name = type(likelihood).__name__
-    variance = getattr(likelihood, "variance", None)
+    variance = likelihood.variance if isinstance(likelihood, Gaussian) and likelihood.variance is not None else 1.0
     if np.ndim(variance) == 1 and np.shape(variance) != (table.shape[1],):
         raise ModelError(f"Expected one variance for each of the {table.shape[1]} features; got {np.shape(variance)}.")
     if likelihood.support == "positive" and least <= 0:
@@ -64,13 +64,13 @@ def _check_mode(model: Model, W: Prior, H: Prior) -> None:
     for name, prior in (("W", W), ("H", H)):
         if float(prior.shape) < 1:
             raise ModelError(
-                f"A Gamma prior of shape {float(prior.shape):g} < 1 has no mode (its density is infinite at 0), so MAP cannot use it for "
-                f"{name}. Use Exponential() or a shape of at least 1."
+                f"A Gamma prior of shape {float(prior.shape):g} < 1 has no mode (its density is infinite at 0), so MAP "
+                f"cannot use it for {name}. Use Exponential() or a shape of at least 1."
             )
     all_known = model.known is not None and len(model.known) == model.rank
     if model.shrinkage is None and not all_known and isinstance(W, Flat) != isinstance(H, Flat):
         flat, other = ("W", "H") if isinstance(W, Flat) else ("H", "W")
         raise ModelError(
-            f"With a prior on {other} and Flat() on {flat}, the mode is not defined: {other} can shrink while {flat} grows and W H stays the same. "
-            f"Put a prior on both, or leave both out."
+            f"With a prior on {other} and Flat() on {flat}, the mode is not defined: {other} can shrink while {flat} "
+            "grows and W H stays the same. Put a prior on both, or leave both out."
         )

@@ -48,8 +48,12 @@ class Agreement:
 
     @property
     def recurrence(self) -> np.ndarray:
-        """Share of starts in which each component has a match with a cosine of at least 0.9, (rank,)."""
-        return (self.cosine >= NEAR).mean(0)
+        """Share of the other starts in which each component has a match with a cosine of at least 0.9, (rank,).
+
+        NaN with a single start: there is nothing to compare.
+        """
+        others = np.delete(self.cosine, self.best, 0)
+        return (others >= NEAR).mean(0) if len(others) else np.full(self.cosine.shape[1], np.nan)
 
     def __str__(self) -> str:
         starts = len(self.rank)

@@ -9,7 +9,8 @@ from rich.console import Console
 
 import bayesnmf as bn
 from bayesnmf import datasets
-from bayesnmf.demo import DEMOS, find_places, place_curve, run_demo, spatial_information
+from bayesnmf._places import find_places, place_curve, spatial_information
+from bayesnmf.demo import DEMOS, run_demo
 
 BINS = 10
 
@@ -109,4 +110,5 @@ def test_small_run_writes_all_it_says(name: str, tmp_path: Path) -> None:
     assert ("Do ensembles have places?" in page) == (name == "ca1")
     if fit.model.shrinkage is None:
         assert "The number of components was not found" in page
+        assert "collapsed_to_" in page
         assert fit.rank == DEMOS[name].stated_rank

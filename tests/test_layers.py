@@ -15,7 +15,7 @@ LAYERS = [
     {"engines"},
     {"_resolve", "_fit", "_storage"},
     {"summaries", "datasets"},
-    {"plotting", "report", "_files", "estimator", "demo", "cli"},
+    {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},
 ]
 UPWARD = {
     ("result", "_fit"): "Fit.project",

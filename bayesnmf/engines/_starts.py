@@ -44,13 +44,11 @@ def draw_starts(key: jax.Array, starts: int, n: int, m: int, k: int) -> tuple[ja
             jax.random.uniform(h, (m,), jnp.float32, 1, 2),
         )
 
-    def one(s: Array) -> tuple[jax.Array, jax.Array]:
-        own = jax.random.fold_in(key, s)
-        keys = jax.vmap(lambda j: jax.random.fold_in(own, j))(jnp.arange(k, dtype=jnp.uint32))
-        w, h = jax.vmap(component)(keys)
-        return w.T, h
+    def one(i: Array) -> tuple[jax.Array, jax.Array]:
+        return component(jax.random.fold_in(jax.random.fold_in(key, i // k), i % k))
 
-    return jax.vmap(one)(jnp.arange(starts, dtype=jnp.uint32))
+    w, h = jax.lax.map(one, jnp.arange(starts * k, dtype=jnp.uint32))
+    return w.reshape(starts, k, n).swapaxes(1, 2), h.reshape(starts, k, m)
 
 
 @partial(jax.jit, static_argnames=("method", "max_steps", "every"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ from ..data import Data, Entries
 from ..likelihoods import Likelihood
 from ..model import Model
 from ..penalty import Penalty, Rates
+from ..priors import ARD
 from ._loop import STATUS, Tolerance
 from ._problem import Problem, State
 from ._starts import Outcome, draw_starts, run_starts
@@ -35,13 +36,14 @@ class ModeInfo(NamedTuple):
 
 
 class ModeResult(NamedTuple):
-    """Factors of every start in the units of X; which is best; noise; relevance; rates of W's prior."""
+    """Factors and relevance of every start in the units of X; noise, shrinkage and rates of W's prior of the best."""
 
     W: np.ndarray
     H: np.ndarray
     relevance: np.ndarray
     best: int
     likelihood: Likelihood
+    shrinkage: ARD | None
     rate_W: np.ndarray
     info: ModeInfo
 
@@ -192,33 +194,34 @@ class _Task:
         status = tuple(STATUS[int(code)] for code in course.code)
         info = ModeInfo(objective, host(course.residual), np.asarray(course.steps), status, trace[np.isfinite(trace)])
         return ModeResult(
-            W, H, host(relevance)[:, :rank], best, likelihood,
+            W, H, host(relevance)[:, :rank], best, likelihood, self._shrinkage(1.0),
             rates[0, :rank] / self.side_unit**self.W.power, info,
         )  # fmt: skip
 
     def _problem(self) -> Problem:
-        model, rank = self.model, self.model.rank
+        rank = self.model.rank
         known = self._known_rows().any(1)
         rate_W, rate_H = (self._rate(prior) for prior in (self.W, self.H))
         if self.fixed is not None:
             rate_W[:rank] = self.fixed[1] * self.side_unit**self.W.power
-        shrinkage = model.shrinkage
-        if shrinkage is not None:
-            form = self.W.power
-            shrinkage = (
-                shrinkage.at_level(self.level, max(rank - known.sum(), 1), self.W, self.H)
-                if shrinkage.b is None
-                else type(shrinkage)(shrinkage.a, shrinkage.b / self.side_unit**form, shrinkage.threshold)
-            )
+        W, H, shrinkage = jax.tree.map(self._array, (self.W, self.H, self._shrinkage(self.side_unit)))
         penalty = Penalty(
-            jax.tree.map(self._array, self.W), jax.tree.map(self._array, self.H), jax.tree.map(self._array,
-            shrinkage),
-            Rates(self._array(rate_W[None]), self._array(rate_H[:, None])),
+            W, H, shrinkage, Rates(self._array(rate_W[None]), self._array(rate_H[:, None])),
             jnp.asarray(np.arange(self.k) < rank), jnp.asarray(known), self.table.shape[0],
         )  # fmt: skip
         data = make_data(self.table, self.unit, self.level, self.dtype)
         transposed = data.T if self.method == "hals" and data.weight is not None and self.fixed is None else None
         return Problem(data, transposed, penalty, self._array(1e-20 * self.size), self.fixed is None)
+
+    def _shrinkage(self, side_unit: float) -> ARD | None:
+        """Return the shrinkage with its constants, for X in units of side_unit^2."""
+        shrinkage = self.model.shrinkage
+        if shrinkage is None:
+            return None
+        new = self.model.rank - (0 if self.model.known is None else len(self.model.known))
+        shrinkage = shrinkage.resolved(self.table.level, self.table.shape, max(new, 1), self.W, self.H)
+        assert shrinkage.b is not None
+        return replace(shrinkage, b=shrinkage.b / side_unit**self.W.power)
 
     def _rate(self, prior: Any) -> np.ndarray:
         level = self.size if prior.mean is None else prior.mean / self.side_unit
@@ -238,14 +241,14 @@ class _Task:
         return jnp.asarray(np.asarray(a), self.dtype)
 
     def _check_range(self) -> None:
+        # products of two entries of X appear where its unit is divided out; ratios to the floor of W H where it is not
         top = float(np.abs(self.table.values).max(initial=0)) / self.unit
-        power = 1 if self.unit == 1.0 else 2
-        limit = float(np.finfo(self.dtype).max) ** (0.8 / power)
-        if top > limit or self.level < 1 / limit:
+        info = np.finfo(self.dtype)
+        most = float(info.max) ** (0.8 if self.unit == 1.0 else 0.4)
+        if top > most or self.level < 1e13 * float(info.tiny):
             raise DataError(
-                f"Entries of X reach {np.abs(self.table.values).max():.3g} with a mean of {self.table.level:.3g}: "
-                f"too wide a range for "
-                f"{self.dtype}. Rescale X, or use MAP(precision='float64')."
+                f"X has entries up to {np.abs(self.table.values).max():.3g} and a mean of {self.table.level:.3g}, "
+                f"beyond what {self.dtype} can compute with. Rescale X, or use MAP(precision='float64')."
             )
 
 

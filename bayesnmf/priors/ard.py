@@ -35,8 +35,10 @@ class ARD:
 
     Parameters
     ----------
-    a : float
-        Shape of the scales' prior: larger prunes less. Above 2 (l1) or 1 (l2); small against n + m.
+    a : float, optional
+        Shape of the scales' prior: larger prunes less. Above 2 (l1) or 1 (l2). Left out: (n + m) / 4, at least 10, so
+        that the prior keeps its weight against the data as n grows. Otherwise the bound falls with n, and with
+        many samples that hold few events each nothing survives.
     b : float, optional
         Scale of the scales' prior, in units of sqrt(X) (l1) or X (l2). Left out: the value at which the prior mean of
         W H is the mean of X.
@@ -44,35 +46,36 @@ class ARD:
         Least relevance of a component that is kept.
 
     >>> from bayesnmf import ARD
-    >>> ARD().a
-    10.0
+    >>> ARD().threshold
+    0.05
     """
 
-    a: Number = 10.0
+    a: Number | None = None
     b: Number | None = None
     threshold: float = 0.05
 
     def check(self, W: Prior, H: Prior) -> None:
         """Raise ModelError for constants out of range, or priors that it cannot scale."""
         least = 3 - W.power
-        if not (np.ndim(self.a) == 0 and least < float(self.a) < np.inf):
+        if self.a is not None and not (np.ndim(self.a) == 0 and least < float(self.a) < np.inf):
             raise ModelError(f"Expected ARD(a=...) above {least} for these priors; got {self.a!r}.")
         if self.b is not None and not (np.ndim(self.b) == 0 and 0 < float(self.b) < np.inf):
             raise ModelError(f"Expected ARD(b=...) to be positive; got {self.b!r}. Leave it out to take it from X.")
         if not 0 < self.threshold < np.inf:
             raise ModelError(f"Expected ARD(threshold=...) to be positive; got {self.threshold!r}.")
 
-    def at_level(self, level: float, rank: int, W: Prior, H: Prior) -> Self:
-        """Return it with b such that the prior mean of W H is `level`."""
+    def resolved(self, level: float, shape: tuple[int, int], rank: int, W: Prior, H: Prior) -> Self:
+        """Return it with a for (n, m) = shape, and b such that the prior mean of W H is `level`."""
+        a = max(LEAST_A, sum(shape) / 4) if self.a is None else float(self.a)
         if self.b is not None:
-            return self
-        a, shapes = float(self.a), float(W.shape) * float(H.shape)
+            return replace(self, a=a)
         if W.power == 2:
-            return replace(self, b=np.pi * (a - 1) * level / (2 * rank))
-        return replace(self, b=np.sqrt((a - 1) * (a - 2) * level / (rank * shapes)))
+            return replace(self, a=a, b=np.pi * (a - 1) * level / (2 * rank))
+        return replace(self, a=a, b=np.sqrt((a - 1) * (a - 2) * level / (rank * float(W.shape) * float(H.shape))))
 
     def count(self, n: int, m: int, W: Prior, H: Prior) -> Array:
         """Return c, the number that divides in the mode of the scale."""
+        assert self.a is not None, "a is resolved at the door"
         return jnp.asarray((n * W.shape + m * H.shape) / W.power + self.a + 1)
 
     def scale(self, statistic: Array, count: Array) -> jax.Array:
@@ -91,3 +94,7 @@ class ARD:
     def _b(self) -> Array:
         assert self.b is not None, "b is resolved at the door"
         return jnp.asarray(self.b)
+
+
+LEAST_A = 10.0
+"""Shape of the scales' prior for small data."""

@@ -28,7 +28,7 @@ class Gamma(Prior):
         Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``.
 
     >>> from bayesnmf import Gamma
-    >>> Gamma(shape=3.0, mean=2.0).rate(2.0)
+    >>> float(Gamma(shape=3.0, mean=2.0).rate(2.0))
     1.5
     """
 

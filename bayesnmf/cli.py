@@ -1,0 +1,153 @@
+"""The command line: ``bayesnmf fit``, ``demo``, ``info``, ``datasets``."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Bayesian non-negative matrix factorization: the parts of a matrix, how many there are, and how sure that is.",
+)
+
+
+class DemoName(StrEnum):
+    """Recordings that have a demonstration."""
+
+    ca1 = "ca1"
+    songbird = "songbird"
+    breast = "breast"
+
+
+class LikelihoodName(StrEnum):
+    """Likelihoods by name; auto takes Poisson for X >= 0 and Gaussian otherwise."""
+
+    auto = "auto"
+    poisson = "poisson"
+    gaussian = "gaussian"
+
+
+class EngineName(StrEnum):
+    """Engines by name."""
+
+    map = "map"
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bayesnmf {version('bayesnmf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Take what goes before a command."""
+
+
+@app.command()
+def fit(
+    file: Annotated[Path, typer.Argument(help="Matrix of samples x features: .csv, .tsv, .npy or .npz.")],
+    rank: Annotated[str, typer.Option(help='Number of components, or "auto".')] = "auto",
+    likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
+    engine: Annotated[EngineName, typer.Option(help="Algorithm.")] = EngineName.map,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-fit"),
+    transpose: Annotated[bool, typer.Option("--transpose", help="The file is features x samples.")] = False,
+) -> None:
+    """Fit a matrix and write the fit, its tables, a figure and a page."""
+    number = _rank(rank)
+    with _plain_errors():
+        import bayesnmf as bn
+
+        from ._files import read_matrix
+        from .report import write_report
+
+        engines = {EngineName.map: bn.MAP()}
+        likelihoods = {LikelihoodName.poisson: bn.Poisson(), LikelihoodName.gaussian: bn.Gaussian()}
+        with _status(f"Reading {file.name}"):
+            matrix = read_matrix(file, transpose)
+        typer.echo(matrix.said)
+        with _status(f"Fitting, rank {rank}"):
+            result = bn.fit(
+                matrix.X, rank=number, likelihood=likelihoods.get(likelihood), engine=engines[engine], seed=seed
+            )
+        with _status("Writing"):
+            write_report(result, out, f"Parts of {file.name}")
+        typer.echo(repr(result))
+        typer.echo(f"Wrote {out / 'report.md'}, fit.png, fit.nc and the tables.")
+
+
+@app.command()
+def demo(
+    name: Annotated[DemoName, typer.Argument(help="The recording.")] = DemoName.ca1,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-demo"),
+) -> None:
+    """Fit a real recording and write a figure and a page about it. ca1 and songbird need no network."""
+    with _plain_errors():
+        from .demo import run_demo
+
+        run_demo(name.value, out, Console())
+
+
+@app.command()
+def datasets() -> None:
+    """List the recordings that come with the library or can be fetched."""
+    with _plain_errors():
+        from . import datasets as recordings
+
+        for name in recordings.names():
+            about = (getattr(recordings, name).__doc__ or "").splitlines()[0].removeprefix("Load ")
+            typer.echo(f"{name:10} {about}")
+        typer.echo('In Python: bayesnmf.datasets.load("ca1")')
+
+
+@app.command()
+def info() -> None:
+    """Print versions and devices: what to put into a bug report."""
+    import jax
+
+    for package in ("bayesnmf", "jax", "jaxlib", "numpyro", "numpy", "scipy", "xarray", "h5netcdf", "matplotlib"):
+        typer.echo(f"{package:10} {version(package)}")
+    typer.echo(f"{'python':10} {platform.python_version()}")
+    typer.echo(f"{'devices':10} {', '.join(str(device) for device in jax.devices())}")
+
+
+def _rank(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f'expected a whole number or "auto"; got {text!r}', param_hint="--rank") from None
+
+
+@contextmanager
+def _status(text: str) -> Iterator[None]:
+    with Console(stderr=True).status(text):
+        yield
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what the user can mend into one line on stderr and exit code 2; a bug keeps traceback and exit code 1."""
+    from ._errors import DataError, EngineError, ModelError
+
+    try:
+        yield
+    except (DataError, ModelError, EngineError, OSError) as error:
+        typer.echo(f"bayesnmf: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)

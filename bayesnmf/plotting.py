@@ -1,0 +1,180 @@
+"""Pictures of a fit. Every function takes and returns matplotlib Axes, and none shows a window."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.ticker import MaxNLocator
+
+from .result import NEAR, Fit
+from .summaries import feature_names
+
+KEPT, DROPPED = "#0072B2", "#BBBBBB"
+COLOURS = "cividis"
+"""Read alike by all colour vision, and in grey print."""
+
+UNIT = Normalize(0, 1)
+
+MOST_TICKS = 40
+"""Beyond this many names along an axis they cannot be read."""
+
+
+class FitPlots:
+    """Pictures of one fit; ``fit.plot`` makes it.
+
+    For a first look and for papers. Each method draws into `ax`, or into a new figure where it is left out, and
+    returns the Axes for your own changes. Nothing is shown or saved: use ``ax.figure.savefig(path)``.
+
+    Parameters
+    ----------
+    fit : Fit
+        Any fit, of rank 0 too.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesnmf as bn
+    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+    >>> fit.plot.components().get_xlabel()
+    'feature'
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit = fit
+
+    def components(self, ax: Axes | None = None) -> Axes:
+        """Draw H, (rank, m): what share of each component each feature holds. One row is one component.
+
+        Colour goes with the square root, so that small shares are seen beside large ones.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+        >>> fit.plot.components().get_ylabel()
+        'component'
+        """
+        ax = _axes(ax, width=7)
+        ax.set(xlabel="feature", ylabel="component", title="Components")
+        if self.fit.rank == 0:
+            return _say_empty(ax)
+        _heatmap(ax, self.fit.H, "share of component", PowerNorm(0.5, vmin=0))
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        names = feature_names(self.fit)
+        if self.fit.features is not None and len(names) <= MOST_TICKS:
+            ax.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
+        return ax
+
+    def activities(self, ax: Axes | None = None) -> Axes:
+        """Draw W, (n, rank), over samples. One row is one component, each on its own scale: its 99th percentile is 1.
+
+        Heights of different rows do not compare; ``fit.mass`` does.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+        >>> fit.plot.activities().get_xlabel()
+        'sample'
+        """
+        ax = _axes(ax, width=7)
+        ax.set(xlabel="sample", ylabel="component", title="Activities")
+        if self.fit.rank == 0:
+            return _say_empty(ax)
+        top = np.percentile(self.fit.W, 99, axis=0)
+        top = np.where(top > 0, top, self.fit.W.max(0))
+        _heatmap(ax, (self.fit.W / np.where(top > 0, top, 1)).T, "activity / 99th percentile")
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        names = self.fit.samples
+        if names is not None and len(names) <= MOST_TICKS:
+            ax.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
+        return ax
+
+    def relevance(self, ax: Axes | None = None) -> Axes:
+        """Draw how strongly each of the model's components is needed, those kept first.
+
+        Under shrinkage the dashed line is the least relevance of a component that is kept. Without it, bars are
+        shares of the mass.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+        >>> fit.plot.relevance().get_ylabel()
+        'share of mass'
+        """
+        ax = _axes(ax)
+        relevance, shrinkage = self.fit.relevance, self.fit.model.shrinkage
+        place = np.arange(len(relevance))
+        kept = place < self.fit.rank
+        ax.bar(place[kept], relevance[kept], color=KEPT, label="kept")
+        ax.set(xlabel="component of the model", ylabel="share of mass", title="Relevance")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if shrinkage is not None:
+            if not kept.all():
+                ax.bar(place[~kept], np.maximum(relevance[~kept], 0), color=DROPPED, label="dropped")
+            ax.axhline(shrinkage.threshold, color="black", linestyle="--", linewidth=1, label="threshold")
+            ax.set_yscale("symlog", linthresh=shrinkage.threshold)
+            ax.set_ylim(0)
+            ax.set_ylabel("relevance")
+            ax.set_title("Relevance")
+            ax.legend(frameon=False, fontsize="small", loc="upper right")
+        ax.spines[["top", "right"]].set_visible(False)
+        return ax
+
+    def agreement(self, ax: Axes | None = None) -> Axes:
+        """Draw which components of the best start the other starts find too.
+
+        One row is one start, the best on top, labelled by how far its objective lies above the best. Colour is the
+        cosine with the matching component, 0 where there is none; a dot marks 0.9 and more, what counts as found.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+        >>> fit.plot.agreement().get_xlabel()
+        'component'
+        """
+        ax = _axes(ax)
+        ax.set(xlabel="component", ylabel="start: objective above best", title="Agreement of starts")
+        if self.fit.rank == 0:
+            return _say_empty(ax)
+        agreement = self.fit.agreement
+        order = np.argsort(agreement.objective, kind="stable")
+        cosine = agreement.cosine[order]
+        _heatmap(ax, cosine, "cosine")
+        row, column = np.nonzero(cosine >= NEAR)
+        ax.plot(column, row, linestyle="none", marker=".", color="black", markersize=4)
+        above = agreement.objective[order] - agreement.objective[agreement.best]
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(order) <= MOST_TICKS:
+            ax.set_yticks(range(len(order)), [f"+{value:.4g}" for value in above], fontsize="small")
+        return ax
+
+    def trace(self, ax: Axes | None = None) -> Axes:
+        """Draw the objective of the best start at each check, above the least it reached.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+        >>> fit.plot.trace().get_xlabel()
+        'step'
+        """
+        ax = _axes(ax)
+        trace = self.fit.trace
+        step = np.minimum(np.arange(len(trace)) * self.fit.engine.check_every, self.fit.steps)
+        above = trace - np.min(trace)
+        shown = above > 0
+        if shown.any():
+            ax.plot(step[shown], above[shown], color=KEPT)
+            ax.set_yscale("log")
+        ax.set(xlabel="step", ylabel="objective above its least", title=f"Course: {self.fit.status}")
+        ax.spines[["top", "right"]].set_visible(False)
+        return ax
+
+
+def _axes(ax: Axes | None, width: float = 4.5) -> Axes:
+    return plt.subplots(figsize=(width, 3), layout="constrained")[1] if ax is None else ax
+
+
+def _heatmap(ax: Axes, values: np.ndarray, label: str, norm: Normalize = UNIT) -> None:
+    image = ax.imshow(values, aspect="auto", cmap=COLOURS, norm=norm, interpolation_stage="data")
+    ax.figure.colorbar(image, ax=ax, label=label)
+
+
+def _say_empty(ax: Axes) -> Axes:
+    ax.text(0.5, 0.5, "no components kept", ha="center", va="center", transform=ax.transAxes)
+    ax.set(xticks=[], yticks=[])
+    return ax

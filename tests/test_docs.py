@@ -1,0 +1,61 @@
+"""What is written runs: README code, docstring examples, notebooks."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import bayesnmf
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MODULES = [m.name for m in pkgutil.walk_packages(bayesnmf.__path__, "bayesnmf.")]
+
+in_checkout = pytest.mark.skipif(not README.exists(), reason="needs the checkout, not the wheel alone")
+
+
+@in_checkout
+def test_readme_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 5
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+
+
+@in_checkout
+def test_readme_names_files_and_tests_that_exist() -> None:
+    text = README.read_text(encoding="utf-8")
+    for path in re.findall(r"(?:tests|docs|engines)/[\w/]+\.\w+", text):
+        assert (ROOT / path).exists() or (ROOT / "bayesnmf" / path).exists(), path
+    assert 'pip install -e ".[test]" && pytest' in text
+    assert "pip install . && bayesnmf demo" in text
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+
+
+@in_checkout
+def test_every_public_name_has_an_example() -> None:
+    for name in ("fit", "load", "match", "Model", "MAP", "ARD", "Poisson", "Gaussian", "BetaDivergence", "BayesianNMF"):
+        assert ">>>" in (getattr(bayesnmf, name).__doc__ or ""), name
+
+
+@in_checkout
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[p.stem for p in NOTEBOOKS])
+def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XLA_FLAGS")  # compiled as users have it: a notebook computes more than it compiles
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(path, as_version=4)
+    assert any(cell.get("outputs") for cell in notebook.cells), "outputs are kept, for reading on the web"
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
