@@ -126,6 +126,8 @@ class Fit:
         Groups of samples, as given.
     negative : str or None
         What was done with negative entries.
+    rate_W : array of shape (rank,)
+        Rate of the prior of each column of W, as `project` uses it.
     versions : dict
         Versions of what it was made with.
     """
