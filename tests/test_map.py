@@ -20,8 +20,8 @@ CASES = [
     for prior in PRIORS
     for shrinkage in (False, True)
     if not (prior == "flat" and shrinkage)
-    # the same losses as poisson and gaussian, by another file
-    and not (likelihood in ("beta-1", "beta-2") and prior != "exponential")
+    # the same losses as poisson and gaussian: by another file, or with the noise given
+    and not (likelihood in ("beta-1", "beta-2", "gaussian-fixed") and prior != "exponential")
 ]
 
 
