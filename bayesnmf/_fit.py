@@ -103,14 +103,14 @@ def fit(
     start = None if init is None else _start(init, model, table)
     key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     result = engine.run(model, table, key, start)
-    return _assemble(result, model, engine, table, seed, auto)
+    return _assemble(result, model, engine, table, seed)
 
 
 def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
     """Return activities of new samples at the fit's H. See `Fit.project`."""
     table = read(X, **data)
     if fit.negative is not None:
-        table = split_negative(table, fit.negative, "This fit")  # type: ignore[arg-type]
+        table = split_negative(table, fit.negative, "This fit", again=True)  # type: ignore[arg-type]
     if table.shape[1] != fit.H.shape[1]:
         raise DataError(
             f"X has {table.shape[1]} features, but this fit is expecting {fit.H.shape[1]} features as input."
@@ -154,7 +154,7 @@ def _start(init: Any, model: Model, table: Table) -> tuple[np.ndarray, np.ndarra
     return W, H
 
 
-def _assemble(result: ModeResult, model: Model, engine: MAP, table: Table, seed: Seed, auto: bool) -> Fit:
+def _assemble(result: ModeResult, model: Model, engine: MAP, table: Table, seed: Seed) -> Fit:
     known = 0 if model.known is None else len(model.known)
     starts = [_order(*part, known, model) for part in zip(result.W, result.H, result.relevance, strict=True)]
     W, H, order, kept = starts[result.best]

@@ -128,13 +128,16 @@ def read(
     return table
 
 
-def split_negative(table: Table, how: Negative, needs: str) -> Table:
-    """Return the table without negative entries, for a likelihood that cannot take them."""
+def split_negative(table: Table, how: Negative, needs: str, again: bool = False) -> Table:
+    """Return the table without negative entries, for a likelihood that cannot take them.
+
+    `again` says that a fit was split: new samples get its features even where none of theirs is negative.
+    """
     from dataclasses import replace
 
     if how not in ("error", "clip", "split"):
         raise DataError(f'Expected negative to be "error", "clip" or "split"; got {how!r}.')
-    if table.least >= 0:
+    if table.least >= 0 and not (how == "split" and again):
         return table
     if how == "error":
         raise DataError(

@@ -494,3 +494,10 @@ def test_projection_refuses_what_a_fit_refuses(plain: bn.Fit) -> None:
     # a feature that no new sample has is no obstacle
     assert np.isfinite(plain.project(put(X, (slice(None), 2), np.nan)).W).all()
     np.testing.assert_array_equal(plain.project(np.zeros((2, M))).W, np.zeros((2, 3)))
+
+
+def test_new_samples_without_negative_entries_are_projected_on_a_split_fit() -> None:
+    signed = X - 1.0
+    found = fit(signed, likelihood=bn.Poisson(), negative="split")
+    assert found.H.shape[1] == 2 * X.shape[1]
+    assert found.project(abs(signed[:3])).W.shape == (3, found.rank)
