@@ -8,7 +8,10 @@ import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 # the tests compile hundreds of small programs and run each for milliseconds; read when JAX first computes
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+FLAGS = "--xla_backend_optimization_level=0"
+if jax.__version_info__ < (0, 11):  # halves the time again; gone, and then refused, in later versions
+    FLAGS += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", FLAGS)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
