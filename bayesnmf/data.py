@@ -20,6 +20,21 @@ class Tile(NamedTuple):
     weight: Array | None
 
 
+class Moments(NamedTuple):
+    """What a likelihood sees of one factor: `lo` and `hi` as in `Likelihood.bound`, both of the factor's shape.
+
+    Under a posterior exp(E log w) and E w; for a point both are the point.
+    """
+
+    lo: Array
+    hi: Array
+
+    @classmethod
+    def of_point(cls, a: Array) -> Moments:
+        """Return the moments of a factor that is known."""
+        return cls(a, a)
+
+
 class Halves(NamedTuple):
     """The two halves of the gradient of the log-likelihood in one side, each of its shape."""
 
@@ -94,26 +109,34 @@ class Data:
             shape=(m, n),
         )
 
-    def sums(self, likelihood: Likelihood, W: Array, H: Array, side: Side) -> Halves:
-        """Return the halves of the gradient in W (n_padded, k) or in H (k, m)."""
-        if likelihood.background == "quadratic" and self.weight is None:
-            return self._quadratic_sums(likelihood, W, H, side)
-        free = likelihood.background == "linear" and self.weight is None
-        left, right = _scaled(W, self.row_factor, 0), _scaled(H, self.col_factor, 1)
-        outer = _scaled(right, self.col_weight, 1) if side == "W" else _scaled(left, self.row_weight, 0)
+    def sums(self, likelihood: Likelihood, W: Moments, H: Moments, side: Side) -> Halves:
+        """Return the halves of the gradient in W.lo and W.hi (n_padded, k), or in H.lo and H.hi (k, m).
 
-        def halves(tile: Tile, w: Array) -> list[Array]:
-            up, down = likelihood.halves(tile.x, jnp.maximum(w @ right, self.floor))
-            return [p if tile.weight is None else p * tile.weight for p in ([up] if free else [up, down])]
+        For points they are the halves of the gradient in W or H.
+        """
+        if likelihood.background == "quadratic" and self.weight is None:
+            return self._quadratic_sums(likelihood, W.hi, H.hi, side)
+        free = likelihood.background == "linear" and self.weight is None
+        left, right = self._offset(W, H)
+        if side == "W":
+            outer = [_scaled(a, self.col_weight, 1) for a in right]
+        else:
+            outer = [_scaled(a, self.row_weight, 0) for a in left]
+
+        def halves(tile: Tile, *w: Array) -> list[Array]:
+            parts = likelihood.halves(tile.x, *self._means(w, right))
+            return [p if tile.weight is None else p * tile.weight for p in (parts[:1] if free else parts)]
 
         if side == "W":
-            parts = self._map(lambda tile, w: [p @ outer.T for p in halves(tile, w)], left)
+            parts = self._map(lambda tile, *w: [p @ o.T for p, o in zip(halves(tile, *w), outer, strict=False)], *left)
             if free:
-                parts.append(jnp.broadcast_to(jnp.sum(outer, 1)[None], W.shape))
+                parts.append(jnp.broadcast_to(likelihood.slope * jnp.sum(outer[1], 1)[None], W.hi.shape))
             return Halves(*(_scaled(_scaled(p, self.row_factor, 0), self.row_weight, 0) for p in parts))
-        parts = self._sum(lambda tile, w, o: [o.T @ p for p in halves(tile, w)], left, outer)
+        parts = self._sum(
+            lambda tile, lo, hi, *o: [b.T @ p for p, b in zip(halves(tile, lo, hi), o, strict=False)], *left, *outer
+        )
         if free:
-            parts.append(jnp.broadcast_to(jnp.sum(outer, 0)[:, None], H.shape))
+            parts.append(jnp.broadcast_to(likelihood.slope * jnp.sum(outer[1], 0)[:, None], H.hi.shape))
         return Halves(*(_scaled(_scaled(p, self.col_factor, 1), self.col_weight, 1) for p in parts))
 
     def gram(self, likelihood: Likelihood, W: Array, H: Array, side: Side) -> Gram:
@@ -138,30 +161,29 @@ class Data:
             weight = jnp.ones((1, 1), gram.dtype) if weight is None else weight[None]
         return Gram(parts[0], parts[1] if self.signed else None, gram, weight)
 
-    def value(self, likelihood: Likelihood, W: Array, H: Array) -> jax.Array:
-        """Return the log-likelihood without the terms of X alone."""
-        left, right = _scaled(W, self.row_factor, 0), _scaled(H, self.col_factor, 1)
+    def value(self, likelihood: Likelihood, W: Moments, H: Moments) -> jax.Array:
+        """Return the log-likelihood (its bound, under a posterior) without the terms of X alone."""
+        left, right = self._offset(W, H)
 
-        def by_row(tile: Tile, w: Array) -> list[Array]:
-            v = jnp.maximum(w @ right, self.floor)
-            bound = _scaled(likelihood.bound(tile.x, v, v), self.col_weight, 1)
+        def by_row(tile: Tile, *w: Array) -> list[Array]:
+            bound = _scaled(likelihood.bound(tile.x, *self._means(w, right)), self.col_weight, 1)
             return [jnp.sum(bound if tile.weight is None else bound * tile.weight, 1)]
 
-        return jnp.sum(_scaled(self._map(by_row, left)[0], self.row_weight, 0))
+        return jnp.sum(_scaled(self._map(by_row, *left)[0], self.row_weight, 0))
 
-    def noise(self, likelihood: Likelihood, W: Array, H: Array) -> tuple[jax.Array, jax.Array]:
-        """Return the sums over samples of the likelihood's noise terms, and of the weights, (m,) each."""
-        left, right = _scaled(W, self.row_factor, 0), _scaled(H, self.col_factor, 1)
-        ones = jnp.ones(self.n_padded, right.dtype)
+    def noise(self, likelihood: Likelihood, W: Moments, H: Moments) -> tuple[jax.Array, jax.Array]:
+        """Return the sums over samples of the likelihood's noise terms, (terms, m), and of the weights, (m,)."""
+        left, right = self._offset(W, H)
+        ones = jnp.ones(self.n_padded, right.hi.dtype)
         row = ones if self.row_weight is None else self.row_weight
 
-        def by_column(tile: Tile, w: Array, r: Array) -> list[Array]:
-            terms = likelihood.noise_terms(tile.x, jnp.maximum(w @ right, self.floor))
-            weight = jnp.ones_like(terms) if tile.weight is None else tile.weight
-            return [r @ (terms * weight), r @ weight]
+        def by_column(tile: Tile, lo: Array, hi: Array, r: Array) -> list[Array]:
+            terms = likelihood.noise_terms(tile.x, *self._means((lo, hi), right))
+            weight = jnp.ones_like(tile.x) if tile.weight is None else tile.weight
+            return [jnp.stack([r @ (term * weight) for term in terms]), r @ weight]
 
-        total, weight = self._sum(by_column, left, row)
-        return _scaled(total, self.col_weight, 0), _scaled(weight, self.col_weight, 0)
+        total, weight = self._sum(by_column, *left, row)
+        return _scaled(total, self.col_weight, 1), _scaled(weight, self.col_weight, 0)
 
     def map_rows(self, step: Callable[[Tile, Array, Array, Array], Array], W: Array, H: Array) -> jax.Array:
         """Return W with each tile of its rows replaced by ``step(tile, rows, offset rows, H)``.
@@ -180,6 +202,15 @@ class Data:
             return [step(Tile(tile.x, full), w, factor[:, None], right)]
 
         return self._map(of_tile, W, row_weight, row_factor)[0]
+
+    def _offset(self, W: Moments, H: Moments) -> tuple[Moments, Moments]:
+        """Return the moments with the offsets folded in."""
+        left = Moments(*(_scaled(a, self.row_factor, 0) for a in W))
+        return left, Moments(*(_scaled(a, self.col_factor, 1) for a in H))
+
+    def _means(self, w: tuple[Array, ...], right: Moments) -> tuple[Array, Array]:
+        """Return lo and hi of the entries of a tile."""
+        return jnp.maximum(w[0] @ right.lo, self.floor), jnp.maximum(w[1] @ right.hi, self.floor)
 
     def _quadratic_sums(self, likelihood: Likelihood, W: Array, H: Array, side: Side) -> Halves:
         part = self.gram(likelihood, W, H, side)

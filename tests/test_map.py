@@ -145,7 +145,7 @@ def test_converged_means_a_small_residual(name: str, shrinkage: bool) -> None:
     if not shrinkage:
         v = np.maximum(fit.mean, 1e-12)
         made = LIKELIHOODS["gaussian-fixed"]() if name == "gaussian" else likelihood
-        up, down = (np.asarray(a, float) for a in made.halves(jnp.asarray(X), jnp.asarray(v)))
+        up, down = (np.asarray(a, float) for a in made.halves(jnp.asarray(X), jnp.asarray(v), jnp.asarray(v)))
         slope = 1 - (up @ fit.H.T) / (down @ fit.H.T)
         assert np.abs(np.minimum(fit.W / fit.W.max(0), slope)).max() < 2e-3
 

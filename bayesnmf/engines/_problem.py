@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Side
-from ..data import Data
+from ..data import Data, Moments
 from ..likelihoods import Likelihood
 from ..penalty import Penalty
 
@@ -20,6 +20,11 @@ class State(NamedTuple):
     W: Array
     H: Array
     likelihood: Likelihood
+
+    @property
+    def moments(self) -> tuple[Moments, Moments]:
+        """What the likelihood sees of W and H."""
+        return Moments.of_point(self.W), Moments.of_point(self.H)
 
     def with_side(self, side: Side, new: Array) -> State:
         """Return the state with W or H replaced."""
@@ -61,14 +66,14 @@ class Problem:
 
     def objective(self, state: State) -> jax.Array:
         """Return -log p(X, W, H) without the terms of X alone."""
-        return self.penalty.energy(state.W, state.H) - self.data.value(state.likelihood, state.W, state.H)
+        return self.penalty.energy(state.W, state.H) - self.data.value(state.likelihood, *state.moments)
 
     def halves(self, state: State, side: Side) -> tuple[jax.Array, jax.Array]:
         """Return (up, down) of the log posterior in one side; the gradient is up - down."""
         W, H, likelihood = state
         rates = self.penalty.at(W, H)
         own, rate = (W, rates.W) if side == "W" else (H, rates.H)
-        up, down = self.data.sums(likelihood, W, H, side)
+        up, down = self.data.sums(likelihood, *state.moments, side)
         prior_up, prior_down = self.penalty.prior(side).halves(own, rate)
         return up + prior_up, down + prior_down
 
@@ -80,11 +85,8 @@ class Problem:
         return jnp.where(self.penalty.shrunk[:, None], new, own)
 
     def refresh_noise(self, state: State) -> State:
-        """Return the state with its noise parameters at their optimum."""
-        if not state.likelihood.learned:
-            return state
-        total, weight = self.data.noise(state.likelihood, state.W, state.H)
-        return state._replace(likelihood=state.likelihood.update_noise(total, weight))
+        """Return the state with its noise parameters at their optimum, or on the way there."""
+        return state._replace(likelihood=better_noise(self.data, state.likelihood, *state.moments))
 
     def residual(self, state: State) -> jax.Array:
         """Return the largest violation of the Karush-Kuhn-Tucker conditions, free of units.
@@ -102,3 +104,32 @@ class Problem:
             free = self.penalty.active[None] if side == "W" else self.penalty.shrunk[:, None]
             worst.append(jnp.max(jnp.where(free & (down > 0), jnp.abs(jnp.minimum(size, slope)), 0)))
         return jnp.max(jnp.stack(worst))
+
+
+TRIES = 6
+"""How often a step in the noise parameters that would raise the objective is halved before it is given up."""
+
+
+def better_noise(data: Data, likelihood: Likelihood, W: Moments, H: Moments) -> Likelihood:
+    """Return the likelihood with new noise parameters, under which the data are no less likely."""
+    if not likelihood.learned:
+        return likelihood
+    new = likelihood.update_noise(*data.noise(likelihood, W, H))
+    if likelihood.noise_is_exact:
+        return new
+    before = data.value(likelihood, W, H)
+
+    def part_way(share: Array) -> Likelihood:
+        return jax.tree.map(lambda a, b: a * (b / a) ** share, likelihood, new)
+
+    def worse(carry: tuple[Array, Array]) -> Array:
+        share, value = carry
+        return ~(value >= before) & (share > 0)
+
+    def halve(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        share = jnp.where(carry[0] > 0.5**TRIES, carry[0] / 2, 0)
+        return share, data.value(part_way(share), W, H)
+
+    whole = jnp.ones_like(before)
+    share, _ = jax.lax.while_loop(worse, halve, (whole, data.value(new, W, H)))
+    return part_way(share)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
-from .._types import Array
+from .._types import Array, Number
 
 Support = Literal["counts", "non-negative", "positive", "real"]
 Background = Literal["linear", "quadratic", "dense"]
@@ -39,8 +39,12 @@ class Likelihood:
     The multiplicative step then has exponent ``1 / (q - p)`` and cannot lower the likelihood
     (Févotte and Idier 2011, Neural Computation 23, 2421).
 
-    `background` says what entries with x = 0 cost in `down`: "linear" when down = 1, "quadratic" when
+    `background` says what entries with x = 0 cost in `down`: "linear" when down = `slope` everywhere, "quadratic" when
     down = v / variance, "dense" otherwise.
+
+    Noise parameters that are learned are positive leaves. `noise_terms` and `update_noise` say how; by custom they
+    are a
+    Newton step on their logarithms, from derivatives of `bound`.
 
     A complete one, exponential noise (Itakura-Saito):
 
@@ -54,7 +58,7 @@ class Likelihood:
     ...     powers = (-1.0, 1.0)
     ...     def bound(self, x, lo, hi):
     ...         return -x / lo - jnp.log(hi)
-    >>> up, down = ExponentialNoise().halves(jnp.array(2.0), jnp.array(4.0))
+    >>> up, down = ExponentialNoise().halves(jnp.array(2.0), jnp.array(4.0), jnp.array(4.0))
     >>> float(up), float(down)
     (0.125, 0.25)
     """
@@ -62,6 +66,8 @@ class Likelihood:
     support: ClassVar[Support] = "non-negative"
     background: ClassVar[Background] = "dense"
     is_density: ClassVar[bool] = True
+    noise_is_exact: ClassVar[bool] = False
+    """Whether `update_noise` goes to the optimum itself, and not a step towards it."""
     learned: bool = False
     """Whether the noise parameters are learned with W and H."""
 
@@ -87,9 +93,14 @@ class Likelihood:
         """Return log p(x | v), entry by entry."""
         return self.bound(x, v, v) + self.base(x)
 
-    def halves(self, x: Array, v: Array) -> tuple[jax.Array, jax.Array]:
-        """Return (up, down), the two halves of d log p / d v, both non-negative."""
-        value, pull = jax.vjp(lambda lo, hi: self.bound(x, lo, hi), v, v)
+    @property
+    def slope(self) -> Number:
+        """What `down` is everywhere, for a linear background."""
+        return 1.0
+
+    def halves(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, jax.Array]:
+        """Return (up, down), the derivatives of `bound` in lo and of minus it in hi, both non-negative."""
+        value, pull = jax.vjp(lambda lo, hi: self.bound(x, lo, hi), lo, hi)
         up, negative_down = pull(jnp.ones_like(value))
         return up, -negative_down
 
@@ -112,13 +123,13 @@ class Likelihood:
         """Return it with first values for what is learned; `spread` is the mean square by feature (m,)."""
         return self
 
-    def noise_terms(self, x: Array, v: Array) -> Array:
+    def noise_terms(self, x: Array, lo: Array, hi: Array) -> tuple[Array, ...]:
         """Return what `update_noise` needs summed over entries."""
-        return jnp.zeros_like(v)
+        raise NotImplementedError  # pragma: no cover - only where something is learned
 
     def update_noise(self, total: Array, weight: Array) -> Self:
-        """Return it with new noise parameters, from sums over samples of `noise_terms` and weights, (m,) each."""
-        return self
+        """Return it with new noise parameters, from sums over samples: of `noise_terms` (terms, m), of weights (m,)."""
+        raise NotImplementedError  # pragma: no cover - only where something is learned
 
     def precision(self, m: int) -> Array | None:
         """Return the weight of each feature (m,) for a quadratic background, None when it is 1."""

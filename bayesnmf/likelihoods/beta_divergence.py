@@ -67,10 +67,9 @@ class BetaDivergence(Likelihood):
             loss = own + hi**b / b - x * lo ** (b - 1) / (b - 1)
         return -loss / self.dispersion
 
-    def halves(self, x: Array, v: Array) -> tuple[jax.Array, jax.Array]:
-        """Return (x v^(beta - 2), v^(beta - 1)) / dispersion."""
-        power = v ** (self.beta - 2)
-        return x * power / self.dispersion, v * power / self.dispersion
+    def halves(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, jax.Array]:
+        """Return (x lo^(beta - 2), hi^(beta - 1)) / dispersion."""
+        return x * lo ** (self.beta - 2) / self.dispersion, hi ** (self.beta - 1) / self.dispersion
 
     def divergence(self, x: Array, v: Array) -> jax.Array:
         """Return d_beta(x | v), without the dispersion."""

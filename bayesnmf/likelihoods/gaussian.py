@@ -39,6 +39,7 @@ class Gaussian(Likelihood):
 
     support = "real"
     background = "quadratic"
+    noise_is_exact = True
     powers = (1.0, 2.0)
 
     variance: Number | None = None
@@ -55,10 +56,10 @@ class Gaussian(Likelihood):
         loss = jnp.square(x - hi) / 2 + jnp.maximum(x, 0) * (hi - lo)
         return -loss / variance - jnp.log(2 * jnp.pi * variance) / 2
 
-    def halves(self, x: Array, v: Array) -> tuple[jax.Array, jax.Array]:
-        """Return (max(x, 0), v + max(-x, 0)) / variance."""
+    def halves(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, jax.Array]:
+        """Return (max(x, 0), hi + max(-x, 0)) / variance."""
         variance = self._variance()
-        return jnp.maximum(x, 0) / variance, (v + jnp.maximum(-x, 0)) / variance
+        return jnp.maximum(x, 0) / variance, (hi + jnp.maximum(-x, 0)) / variance
 
     def divergence(self, x: Array, v: Array) -> jax.Array:
         """Return half the squared error."""
@@ -88,16 +89,14 @@ class Gaussian(Likelihood):
             return self
         return self._with(np.maximum(spread, 1e-6 * np.mean(spread)) if self.per_feature else np.mean(spread))
 
-    def noise_terms(self, x: Array, v: Array) -> jax.Array:
+    def noise_terms(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, ...]:
         """Return the squared residual."""
-        return jnp.square(x - v)
+        return (jnp.square(x - hi),)
 
     def update_noise(self, total: Array, weight: Array) -> Self:
         """Return it with variance = sum of squared residuals / sum of weights."""
-        if not self.learned:
-            return self
         if self.per_feature:
-            variance = total / weight
+            variance = total[0] / weight
             variance = jnp.maximum(variance, 1e-6 * jnp.mean(variance))
         else:
             variance = jnp.sum(total) / jnp.sum(weight)

@@ -44,9 +44,9 @@ class Poisson(Likelihood):
         positive = x > 0
         return x * jnp.log(jnp.where(positive, x, 1)) - x - gammaln(x + 1)
 
-    def halves(self, x: Array, v: Array) -> tuple[jax.Array, jax.Array]:
-        """Return (x / v, 1)."""
-        return x / v, jnp.ones_like(v)
+    def halves(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, jax.Array]:
+        """Return (x / lo, 1)."""
+        return x / lo, jnp.ones_like(hi)
 
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw counts with mean v."""
