@@ -12,6 +12,7 @@ from ._storage import load as load
 from .engines import MAP as MAP
 from .likelihoods import BetaDivergence as BetaDivergence
 from .likelihoods import Gaussian as Gaussian
+from .likelihoods import NegativeBinomial as NegativeBinomial
 from .likelihoods import Poisson as Poisson
 from .model import Model as Model
 from .priors import ARD as ARD

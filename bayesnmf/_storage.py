@@ -15,7 +15,7 @@ import numpy as np
 
 from ._errors import DataError, Finding
 from .engines import MAP
-from .likelihoods import BetaDivergence, Gaussian, Poisson
+from .likelihoods import BetaDivergence, Gaussian, NegativeBinomial, Poisson
 from .model import Model
 from .priors import ARD, Exponential, Flat, Gamma, HalfNormal
 from .result import Agreement, Fit
@@ -28,7 +28,19 @@ KIND = "bayesnmf fit"
 
 CLASSES: dict[str, type] = {
     cls.__name__: cls
-    for cls in (Model, Poisson, Gaussian, BetaDivergence, Flat, Exponential, Gamma, HalfNormal, ARD, MAP)
+    for cls in (
+        Model,
+        Poisson,
+        NegativeBinomial,
+        Gaussian,
+        BetaDivergence,
+        Flat,
+        Exponential,
+        Gamma,
+        HalfNormal,
+        ARD,
+        MAP,
+    )
 }
 """All that a file can name. A name that is not here is refused, so that a file can only ask for these."""
 

@@ -11,6 +11,8 @@ import bayesnmf as bn
 
 LIKELIHOODS = {
     "poisson": lambda: bn.Poisson(),
+    "negative-binomial": lambda: bn.NegativeBinomial(),
+    "negative-binomial-per-feature": lambda: bn.NegativeBinomial(per_feature=True),
     "gaussian": lambda: bn.Gaussian(),
     "gaussian-fixed": lambda: bn.Gaussian(variance=2.0),
     "gaussian-per-feature": lambda: bn.Gaussian(per_feature=True),
@@ -57,6 +59,10 @@ def loss(likelihood: bn.likelihoods.Likelihood, x: float, v: float) -> float:
     """Return the loss of one entry, written out."""
     if isinstance(likelihood, bn.Gaussian):
         return (x - v) ** 2 / 2
+    if isinstance(likelihood, bn.NegativeBinomial):
+        alpha = 1 / float(np.ravel(likelihood.dispersion)[0])
+        own = x * np.log(x / v) if x > 0 else 0.0
+        return own - (alpha + x) * np.log((alpha + x) / (alpha + v))
     beta = getattr(likelihood, "beta", 1.0)
     if beta == 1:
         return (x * np.log(x / v) if x > 0 else 0.0) - x + v

@@ -45,7 +45,8 @@ def test_docstring_examples(name: str) -> None:
 
 @in_checkout
 def test_every_public_name_has_an_example() -> None:
-    for name in ("fit", "load", "match", "Model", "MAP", "ARD", "Poisson", "Gaussian", "BetaDivergence", "BayesianNMF"):
+    likelihoods = ("Poisson", "NegativeBinomial", "Gaussian", "BetaDivergence")
+    for name in ("fit", "load", "match", "Model", "MAP", "ARD", "BayesianNMF", *likelihoods):
         assert ">>>" in (getattr(bayesnmf, name).__doc__ or ""), name
 
 

@@ -3,4 +3,5 @@
 from ._base import Likelihood as Likelihood
 from .beta_divergence import BetaDivergence as BetaDivergence
 from .gaussian import Gaussian as Gaussian
+from .negative_binomial import NegativeBinomial as NegativeBinomial
 from .poisson import Poisson as Poisson

@@ -108,6 +108,10 @@ class Likelihood:
         """Return the divergence that maximum likelihood minimises: 0 at v = x."""
         return self.bound(x, x, x) - self.bound(x, v, v)
 
+    def variance_at(self, v: Array) -> Array:
+        """Return the variance of x given its mean v."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw x given its mean v."""
         raise ModelError(f"{type(self).__name__} is not a distribution and cannot be drawn from.")

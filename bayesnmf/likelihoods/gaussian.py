@@ -65,6 +65,10 @@ class Gaussian(Likelihood):
         """Return half the squared error."""
         return jnp.square(x - v) / 2
 
+    def variance_at(self, v: Array) -> jax.Array:
+        """Return the variance, whatever v."""
+        return jnp.broadcast_to(self._variance(), jnp.shape(v))
+
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw values with mean v."""
         return v + jnp.sqrt(self._variance()) * jax.random.normal(key, jnp.shape(v), jnp.result_type(v))

@@ -48,6 +48,10 @@ class Poisson(Likelihood):
         """Return (x / lo, 1)."""
         return x / lo, jnp.ones_like(hi)
 
+    def variance_at(self, v: Array) -> Array:
+        """Return v."""
+        return v
+
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw counts with mean v."""
         return jax.random.poisson(key, v).astype(jnp.result_type(v))

@@ -1,0 +1,159 @@
+"""Likelihoods with noise of their own: densities, draws, and whether what is learned is what was there."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import planted
+from scipy import stats
+
+import bayesnmf as bn
+from bayesnmf._input import read
+from bayesnmf.data import Moments
+from bayesnmf.engines._problem import better_noise
+from bayesnmf.engines.map import make_data
+from bayesnmf.likelihoods import Likelihood
+from bayesnmf.likelihoods._stirling import stirling
+
+KNOWN: dict[str, Likelihood] = {
+    "poisson": bn.Poisson(),
+    "gaussian": bn.Gaussian(variance=2.0),
+    "negative-binomial": bn.NegativeBinomial(dispersion=0.3),
+    "negative-binomial-per-feature": bn.NegativeBinomial(dispersion=np.array([0.05, 0.5, 3.0])),
+}
+EPS = {"float32": 2e-6, "float64": 1e-11}
+
+
+def log_density(likelihood: Likelihood, x: Any, v: Any, precision: str) -> np.ndarray:
+    with jax.enable_x64(precision == "float64"):
+        made = jax.tree.map(lambda a: jnp.asarray(a, precision), likelihood)
+        return np.asarray(made.log_density(jnp.asarray(x, precision), jnp.asarray(v, precision)), float)
+
+
+@pytest.mark.parametrize("precision", EPS)
+@pytest.mark.parametrize("dispersion", [1e-6, 1e-2, 0.15, 1.0, 30.0])
+def test_negative_binomial_is_scipys(dispersion: float, precision: str) -> None:
+    x = np.array([0.0, 1, 2, 5, 8, 30, 200, 3000])
+    v = np.outer([0.1, 0.7, 1, 1.5, 20], x + 0.2)
+    alpha = 1 / dispersion
+    # where alpha is large scipy loses digits: there the first orders of its expansion round Poisson
+    expected = stats.nbinom(alpha, alpha / (alpha + v)).logpmf(x)
+    if dispersion < 1e-3:
+        first = dispersion / 2 * ((x - v) ** 2 - x)
+        second = dispersion**2 / 12 * (x * (x - 1) * (2 * x - 1) + 4 * v**3 - 6 * x * v**2)
+        expected = stats.poisson(v).logpmf(x) + first - second
+        expected = np.where(dispersion * (x + v) < 1e-4, expected, np.nan)
+    found = log_density(bn.NegativeBinomial(dispersion), np.broadcast_to(x, v.shape), v, precision)
+    error = np.abs(found - expected) / (1 + np.abs(expected) + x)
+    assert np.nanmax(error) < EPS[precision]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_draws_have_the_mean_and_the_variance(name: str) -> None:
+    likelihood, count = KNOWN[name], 40_000
+    v = jnp.array([0.3, 2.0, 30.0])
+    x = np.asarray(likelihood.sample(jax.random.key(0), jnp.broadcast_to(v, (count, 3))), float)
+    variance = np.broadcast_to(likelihood.variance_at(v[None])[0], 3)
+    fourth = ((x - x.mean(0)) ** 4).mean(0)
+    assert np.all(np.abs(x.mean(0) - v) < 5 * np.sqrt(variance / count))
+    assert np.all(np.abs(x.var(0) - variance) < 5 * np.sqrt((fourth - variance**2) / count))
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_second_derivatives_are_finite_and_those_of_differences(name: str) -> None:
+    """In lo, hi and the noise parameters, forward over reverse, under jit and vmap; at x = 0 too."""
+    with jax.enable_x64(True):
+        likelihood = jax.tree.map(lambda a: jnp.asarray(a, float), KNOWN[name])
+        x = jnp.array([[0.0, 1.0, 7.0], [0.5, 90.0, 0.0]])
+        point = (likelihood, jnp.full((2, 3), 0.8), jnp.array([[0.9, 2.0, 6.0]] * 2))
+
+        @jax.vmap
+        def gradient(point: Any) -> Any:
+            return jax.grad(lambda p: p[0].bound(x, p[1], p[2]).sum())(point)
+
+        one = jax.tree.map(jnp.ones_like, point)
+        batch, ones = (jax.tree.map(lambda a: a[None], tree) for tree in (point, one))
+        _, second = jax.jit(lambda p, t: jax.jvp(gradient, (p,), (t,)))(batch, ones)
+        step = 1e-5
+        ahead, behind = (gradient(jax.tree.map(lambda a, b: a + s * step * b, batch, ones)) for s in (1, -1))  # noqa: B023
+        for a, up, down in zip(*(jax.tree.leaves(tree) for tree in (second, ahead, behind)), strict=True):
+            assert np.all(np.isfinite(a))
+            np.testing.assert_allclose(a, (up - down) / (2 * step), rtol=1e-5, atol=1e-5)
+
+
+def learned(likelihood: Likelihood, X: np.ndarray, V: np.ndarray, precision: str = "float64", steps: int = 40) -> Any:
+    """Return the likelihood with its noise learned at known means."""
+    with jax.enable_x64(precision == "float64"):
+        table = read(X)
+        data = make_data(table, 1.0, table.level, np.dtype(precision))
+        W, H = (Moments.of_point(jnp.asarray(a, precision)) for a in (V, np.eye(V.shape[1])))
+        made = jax.tree.map(lambda a: jnp.asarray(a, precision), likelihood.start(table.spread))
+        step = jax.jit(lambda made: better_noise(data, made, W, H))
+        for _ in range(steps):
+            made = step(made)
+        return jax.tree.map(lambda a: np.asarray(a, float), made)
+
+
+def means(n: int = 400, m: int = 6) -> np.ndarray:
+    return np.random.default_rng(0).gamma(1.0, 10.0, (n, m)) + 0.1
+
+
+def counts(V: np.ndarray, dispersion: Any, seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.poisson(V * rng.gamma(1 / dispersion, dispersion, V.shape)).astype(float)
+
+
+@pytest.mark.parametrize("precision", EPS)
+def test_dispersion_is_learned(precision: str) -> None:
+    """Within 4 standard errors, from the observed information; per feature too, and where it starts far away."""
+    V = means()
+    truth = np.array([0.02, 0.1, 0.3, 1.0, 3.0, 30.0])
+    X = counts(V, truth)
+    found = learned(bn.NegativeBinomial(per_feature=True), X, V, precision).dispersion
+    with jax.enable_x64(True):
+        made = bn.NegativeBinomial(jnp.asarray(found), per_feature=True, learned=True)
+        terms = [np.asarray(t).sum(0) for t in made.noise_terms(*(jnp.asarray(a) for a in (X, V, V)))]
+    error = 1 / np.sqrt(-terms[1])
+    assert np.all(np.abs(np.log(found / truth)) < 4 * error)
+    assert np.all(np.abs(terms[0]) < (1e-3 if precision == "float64" else 0.1) / error)
+    one = learned(bn.NegativeBinomial(), counts(V, 0.2), V, precision).dispersion
+    assert one.shape == ()
+    assert one == pytest.approx(0.2, rel=0.1)
+
+
+@pytest.mark.parametrize("precision", EPS)
+def test_dispersion_of_poisson_counts_falls_to_nothing(precision: str) -> None:
+    V = means()
+    X = np.random.default_rng(2).poisson(V).astype(float)
+    X[:, 0] = np.round(V[:, 0])  # less than Poisson
+    found = learned(bn.NegativeBinomial(per_feature=True), X, V, precision).dispersion
+    assert found[0] < 1e-5
+    assert np.all(found < 0.02)
+
+
+def test_negative_binomial_of_poisson_counts_is_poisson() -> None:
+    X = planted(40, 25, 3)
+    engine = bn.MAP(starts=1, precision="float64", tol=1e-9, residual_tol=1e-3, max_steps=20_000)
+    plain, found = (bn.fit(X, rank=3, likelihood=made, engine=engine) for made in (bn.Poisson(), bn.NegativeBinomial()))
+    assert found.noise["dispersion"] < 1e-3
+    np.testing.assert_allclose(found.mean, plain.mean, rtol=0.05, atol=0.1)
+
+
+def test_stirling_is_what_is_left_of_log_gamma() -> None:
+    from scipy.special import gammaln
+
+    z = np.logspace(-6, 1.5, 200)
+    expected = gammaln(z) - ((z - 0.5) * np.log(z) - z + np.log(2 * np.pi) / 2)
+    for precision, tolerance in EPS.items():
+        with jax.enable_x64(precision == "float64"):
+            found = np.asarray(stirling(jnp.asarray(z, precision)))
+            np.testing.assert_allclose(found, expected, atol=tolerance, rtol=tolerance)
+            assert float(stirling(jnp.asarray(1e6, precision))) == pytest.approx(1 / 12e6, rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, np.ones((2, 2)), np.array([1.0, 0.0])])
+def test_dispersion_must_be_positive(value: Any) -> None:
+    with pytest.raises(bn.ModelError, match="Leave it out to learn it"):
+        bn.fit(planted(), rank=2, likelihood=bn.NegativeBinomial(dispersion=value))
