@@ -9,6 +9,7 @@ from ._errors import Finding as Finding
 from ._errors import ModelError as ModelError
 from ._fit import fit as fit
 from ._storage import load as load
+from .engines import CAVI as CAVI
 from .engines import MAP as MAP
 from .likelihoods import BetaDivergence as BetaDivergence
 from .likelihoods import Gaussian as Gaussian
@@ -16,6 +17,8 @@ from .likelihoods import NegativeBinomial as NegativeBinomial
 from .likelihoods import Poisson as Poisson
 from .model import Model as Model
 from .priors import ARD as ARD
+from .priors import Compressive as Compressive
+from .priors import Dirichlet as Dirichlet
 from .priors import Exponential as Exponential
 from .priors import Flat as Flat
 from .priors import Gamma as Gamma

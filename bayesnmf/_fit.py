@@ -11,12 +11,16 @@ import numpy as np
 
 from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, split_negative
-from ._resolve import auto_model, resolve_for_mode
+from ._resolve import auto_model, resolve
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
-from .engines.map import MAP, ModeResult
+from .engines import CAVI, MAP
+from .engines._families import Conditional, Dirichlets, Gammas
+from .engines._result import EngineResult
+from .engines._variational import Beliefs
 from .likelihoods import Likelihood
 from .model import Model
+from .posterior import Posterior
 from .result import Agreement, Fit, Projection
 
 Seed = int | jax.Array
@@ -28,7 +32,7 @@ def fit(
     *,
     rank: int | str | None = None,
     likelihood: Likelihood | None = None,
-    engine: MAP | None = None,
+    engine: MAP | CAVI | None = None,
     seed: Seed = 0,
     init: Fit | tuple[MatrixLike, MatrixLike] | None = None,
     observed: MatrixLike | None = None,
@@ -51,7 +55,7 @@ def fit(
         Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down.
     likelihood : Likelihood, optional
         Left out: `Poisson` for non-negative X, `Gaussian` where X has negative entries.
-    engine : MAP, optional
+    engine : MAP or CAVI, optional
         Algorithm and its options.
     seed : int or JAX key
         Same seed, same result.
@@ -89,7 +93,7 @@ def fit(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
     engine = MAP() if engine is None else engine
-    if not isinstance(engine, MAP):
+    if not isinstance(engine, (MAP, CAVI)):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
     auto = isinstance(rank, str) and rank == "auto"
     if auto:
@@ -99,7 +103,7 @@ def fit(
         table = split_negative(table, negative, "Poisson")
     elif isinstance(model.likelihood, Likelihood) and model.likelihood.support != "real":
         table = split_negative(table, negative, type(model.likelihood).__name__)
-    model = resolve_for_mode(model, table)
+    model = resolve(model, table, engine)
     start = None if init is None else _start(init, model, table)
     key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     result = engine.run(model, table, key, start)
@@ -124,9 +128,14 @@ def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
         likelihood = replace(likelihood, learned=False)  # type: ignore[type-var]
     model = replace(fit.model, rank=fit.rank, likelihood=likelihood, shrinkage=None, known=None)
     engine = replace(fit.engine, starts=1)
-    W0 = np.full((table.shape[0], fit.rank), table.level)
-    result = engine.run(model, table, jax.random.key(0), (W0, fit.H), (fit.H, fit.rate_W))
-    return Projection(result.W[0], _course(result, engine))
+    W0, key = np.full((table.shape[0], fit.rank), table.level), jax.random.key(0)
+    if fit.posterior is None:
+        result = engine.run(model, table, key, (W0, fit.H), (fit.H, fit.rate_W))
+        return Projection(result.W[0], _course(result, engine))
+    result = engine.run(model, table, key, (W0, fit.H), fit.posterior.beliefs)
+    assert result.beliefs is not None
+    posterior = fit.posterior.projected(result.beliefs.W, table)
+    return Projection(posterior.means[0], _course(result, engine), posterior)
 
 
 def _stated(model: Model | None, rank: int | str | None, likelihood: Likelihood | None) -> Model:
@@ -154,7 +163,7 @@ def _start(init: Any, model: Model, table: Table) -> tuple[np.ndarray, np.ndarra
     return W, H
 
 
-def _assemble(result: ModeResult, model: Model, engine: MAP, table: Table, seed: Seed) -> Fit:
+def _assemble(result: EngineResult, model: Model, engine: MAP | CAVI, table: Table, seed: Seed) -> Fit:
     known = 0 if model.known is None else len(model.known)
     starts = [_order(*part, known, model) for part in zip(result.W, result.H, result.relevance, strict=True)]
     W, H, order, kept = starts[result.best]
@@ -165,10 +174,18 @@ def _assemble(result: ModeResult, model: Model, engine: MAP, table: Table, seed:
     info = result.info
     agreement = Agreement(info.objective, np.array([s[3] for s in starts]), cosine, info.status, result.best)
     size = result.H[result.best].sum(1)[order[:kept]]
-    assert model.W is not None
+    posterior = None
+    if result.beliefs is not None:
+        posterior = Posterior(
+            *_of_components(result.beliefs, order[:kept]),
+            rate=None if model.shrinkage is None else _some(result.beliefs.rate, order[:kept]), likelihood=result.likelihood, learned=result.learned,
+            known=known, table=table,
+        )  # fmt: skip
+    W_prior, H_prior = result.priors
     return Fit(
         W=W, H=H, relevance=result.relevance[result.best][order],
-        model=replace(model, likelihood=result.likelihood, shrinkage=result.shrinkage), engine=engine,
+        model=replace(model, likelihood=result.likelihood, shrinkage=result.shrinkage, W=W_prior, H=H_prior),
+        engine=engine,
         noise=result.likelihood.noise(),
         objective=float(info.objective[result.best]), residual=float(info.residual[result.best]),
         status=info.status[result.best], steps=int(info.steps[result.best]), trace=info.trace, agreement=agreement,
@@ -176,9 +193,25 @@ def _assemble(result: ModeResult, model: Model, engine: MAP, table: Table, seed:
         H.sum(1)) / W.shape[0] / H.shape[1], agreement)),
         seed=int(seed) if isinstance(seed, (int, np.integer)) else None,
         samples=table.samples, features=table.features, groups=table.groups, negative=table.negative,
-        rate_W=result.rate_W[order[:kept]] / np.where(size > 0, size, 1) ** model.W.power,
+        rate_W=result.rate_W[order[:kept]] / np.where(size > 0, size, 1) ** W_prior.power,
+        posterior=posterior,
         versions=_versions(),
     )  # fmt: skip
+
+
+def _of_components(beliefs: Beliefs, kept: np.ndarray) -> tuple[Gammas, Gammas | Dirichlets, Conditional, Conditional]:
+    """Return q of W and H and their priors for some of the components."""
+    W, H, prior_W, prior_H, *_ = beliefs
+    q_H = Dirichlets(H.shape[kept]) if isinstance(H, Dirichlets) else _some(H, kept)
+    return (
+        Gammas(W.shape[:, kept], W.rate[:, kept]), q_H,
+        Conditional(prior_W.shape, prior_W.rate[:, kept], prior_W.log_rate[:, kept]),
+        Conditional(prior_H.shape, prior_H.rate[kept], prior_H.log_rate[kept]),
+    )  # fmt: skip
+
+
+def _some(q: Gammas, kept: np.ndarray) -> Gammas:
+    return Gammas(q.shape[kept], q.rate[kept])
 
 
 def _order(
@@ -194,7 +227,7 @@ def _order(
     return *unit_rows(W[:, order[:kept]], H[order[:kept]]), order, kept
 
 
-def _course(result: ModeResult, engine: MAP) -> tuple[Finding, ...]:
+def _course(result: EngineResult, engine: MAP | CAVI) -> tuple[Finding, ...]:
     """Return what must be said of how the best start ended."""
     status, residual = result.info.status[result.best], result.info.residual[result.best]
     if status == "nonfinite":
@@ -209,7 +242,7 @@ def _course(result: ModeResult, engine: MAP) -> tuple[Finding, ...]:
         return (
             Finding(
                 status,
-                f"not converged after max_steps={engine.max_steps}: KKT residual {residual:.2g}, wanted "
+                f"not converged after max_steps={engine.max_steps}: residual {residual:.2g}, wanted "
                 f"{engine.residual_tol:g}. "
                 f"Raise max_steps, or go on from here with init=fit.",
             ),

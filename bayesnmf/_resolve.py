@@ -8,9 +8,10 @@ import numpy as np
 
 from ._errors import DataError, ModelError
 from ._input import Table, refuse_unobserved
+from .engines import CAVI, MAP
 from .likelihoods import Gaussian, Likelihood, Poisson
 from .model import Model
-from .priors import ARD, Exponential, Flat, Prior
+from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior
 
 DEFAULT_MAX_RANK = 25
 """Components that shrinkage starts from when the rank is to be found."""
@@ -23,24 +24,45 @@ def auto_model(model: Model | None, likelihood: Likelihood | None, shape: tuple[
     return model if model.shrinkage is not None else replace(model, shrinkage=ARD())
 
 
-def resolve_for_mode(model: Model, table: Table) -> Model:
-    """Return the model with its likelihood and priors filled in for a fit by posterior mode."""
+def resolve(model: Model, table: Table, engine: MAP | CAVI) -> Model:
+    """Return the model with its likelihood and priors filled in for an engine, or raise for what does not go together.
+
+    Under `MAP` priors are flat, so that it is plain NMF; under posterior engines they are `Gamma` with what is left out
+    learned.
+    """
     model.check(table.shape[1])
     # a projection may have such columns, a fit may not
     refuse_unobserved(table, "column")
     likelihood = model.likelihood
     if likelihood is None:
-        likelihood = Gaussian() if table.least < 0 else Poisson()
-    missing = Flat() if model.shrinkage is None else Exponential()
-    W = model.W or (model.H if model.shrinkage is not None and model.H is not None else missing)
-    H = model.H or (model.W if model.shrinkage is not None and model.W is not None else missing)
+        likelihood = _likelihood_for(table, engine)
+    missing: Prior
+    if model.shrinkage is not None:
+        missing = Exponential()
+    else:
+        missing = Flat() if isinstance(engine, MAP) else Gamma(shape=None)
+    if isinstance(model.shrinkage, Compressive):
+        W, H = model.W or missing, model.H or Dirichlet(0.5)
+    else:
+        W = model.W or (model.H if model.shrinkage is not None and model.H is not None else missing)
+        H = model.H or (model.W if model.shrinkage is not None and model.W is not None else missing)
     model = replace(model, likelihood=likelihood, W=W, H=H)
     model.check(table.shape[1])
     _check_support(likelihood, table)
-    _check_mode(model, W, H)
+    if isinstance(engine, MAP):
+        _check_mode(model, W, H)
+    else:
+        _check_posterior(model, W, H, table)
     if model.shrinkage is not None:
         model.shrinkage.check(W, H)
     return model
+
+
+def _likelihood_for(table: Table, engine: MAP | CAVI) -> Likelihood:
+    """Return what X is taken for where nothing is said."""
+    if table.least < 0:
+        return Gaussian()
+    return Poisson() if isinstance(engine, MAP) or table.is_counts else Gaussian()
 
 
 def _check_support(likelihood: Likelihood, table: Table) -> None:
@@ -60,8 +82,41 @@ def _check_support(likelihood: Likelihood, table: Table) -> None:
         )
 
 
-def _check_mode(model: Model, W: Prior, H: Prior) -> None:
+def _check_posterior(model: Model, W: Prior, H: Prior, table: Table) -> None:
+    likelihood = model.parts[0]
+    if likelihood.support == "counts" and not table.is_counts:
+        raise DataError(
+            f"X is not counts, and the noise of {type(likelihood).__name__} has no scale to learn: its uncertainty "
+            "and its rank would come from the unit that X happens to be in. Use CompoundPoisson() for zeros and "
+            "positive intensities, Gaussian() for real values, or leave the likelihood out."
+        )
     for name, prior in (("W", W), ("H", H)):
+        if isinstance(prior, Flat):
+            raise ModelError(
+                f"A posterior needs a proper prior, and {name}=Flat() has none: the scale of W against H "
+                "would be free. Use Gamma() or Exponential(), or leave it out."
+            )
+        if isinstance(prior, HalfNormal) and likelihood.background != "quadratic":
+            raise ModelError(
+                f"HalfNormal on {name} goes with Gaussian noise; with {type(likelihood).__name__} use Gamma() or "
+                "Exponential()."
+            )
+    if isinstance(W, Dirichlet):
+        raise ModelError("Dirichlet is for rows of H; use Gamma() for W.")
+    if model.shrinkage is not None and (W.shape is None or H.shape is None):
+        raise ModelError("Under shrinkage shapes are not learned: use Gamma(shape=...) with a number.")
+    if isinstance(model.shrinkage, Compressive) and likelihood.support != "counts":
+        raise ModelError(f"Compressive is for counts, not for {type(likelihood).__name__}: use ARD().")
+
+
+def _check_mode(model: Model, W: Prior, H: Prior) -> None:
+    if isinstance(model.shrinkage, Compressive):
+        raise ModelError("Compressive needs a posterior: use engine=bn.CAVI(), or shrinkage=bn.ARD().")
+    for name, prior in (("W", W), ("H", H)):
+        if isinstance(prior, Dirichlet):
+            raise ModelError("Dirichlet rows of H need a posterior: use engine=bn.CAVI(), or Gamma() on H.")
+        if prior.shape is None:
+            raise ModelError(f"MAP does not learn the shape of {name}={prior!r}: give a number of at least 1.")
         if float(prior.shape) < 1:
             raise ModelError(
                 f"A Gamma prior of shape {float(prior.shape):g} < 1 has no mode (its density is infinite at 0), so MAP "

@@ -109,6 +109,18 @@ class Data:
             shape=(m, n),
         )
 
+    def exposure(self) -> float:
+        """Return the sum of weights times offsets over all entries."""
+        n, m = self.n_padded, self.shape[1]
+        ones = jnp.ones((n, 1)), jnp.ones((1, m))
+        left = _scaled(_scaled(ones[0], self.row_factor, 0), self.row_weight, 0)
+        right = _scaled(_scaled(ones[1], self.col_factor, 1), self.col_weight, 1)
+
+        def by_row(tile: Tile, row: Array) -> list[Array]:
+            return [(row @ right if tile.weight is None else row @ right * tile.weight).sum(1)]
+
+        return float(jnp.sum(self._map(by_row, left)[0]))
+
     def sums(self, likelihood: Likelihood, W: Moments, H: Moments, side: Side) -> Halves:
         """Return the halves of the gradient in W.lo and W.hi (n_padded, k), or in H.lo and H.hi (k, m).
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._errors import ModelError
 from .likelihoods import Likelihood
-from .priors import ARD, Flat, Prior
+from .priors import Flat, Prior, Shrinkage
 
 
 @jax.tree_util.register_dataclass
@@ -25,10 +25,12 @@ class Model:
     rank : int
         Number of components; under `shrinkage` the most there can be.
     likelihood : Likelihood, optional
-        Left out: `Poisson` for non-negative X, `Gaussian` where X has negative entries.
+        Left out: `Gaussian` where X has negative entries, else `Poisson`; under posterior engines `CompoundPoisson`
+        for non-negative X that is not counts.
     W, H : Prior, optional
-        Left out: `Flat`, or `Exponential` under `ARD`.
-    shrinkage : ARD, optional
+        Left out: `Flat` under `MAP`; under posterior engines `Gamma` with its shape and mean learned; `Exponential`
+        under `ARD`.
+    shrinkage : ARD or Compressive, optional
         Prior that finds the number of components.
     known : array of shape (r, m), optional
         The first r rows of H, kept as they are up to their scale.
@@ -42,7 +44,7 @@ class Model:
     likelihood: Likelihood | None = None
     W: Prior | None = None
     H: Prior | None = None
-    shrinkage: ARD | None = None
+    shrinkage: Shrinkage | None = None
     known: np.ndarray | None = None
 
     @property
@@ -60,7 +62,7 @@ class Model:
             ("likelihood", self.likelihood, Likelihood),
             ("W", self.W, Prior),
             ("H", self.H, Prior),
-            ("shrinkage", self.shrinkage, ARD),
+            ("shrinkage", self.shrinkage, Shrinkage),
         ):
             if value is not None and not isinstance(value, kind):
                 raise ModelError(

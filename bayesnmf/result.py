@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .plotting import FitPlots
+    from .posterior import Method, Name, Posterior
 
 NEAR = 0.9
 """Cosine from which two components count as the same."""
@@ -71,20 +72,23 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Projection:
-    """Activities of new samples: `W` (n, k), and any findings."""
+    """Activities of new samples: `W` (n, k), any findings, and the posterior where the engine has one."""
 
     W: np.ndarray
     warnings: tuple[Finding, ...] = ()
+    posterior: Posterior | None = None
 
-    def interval(self, prob: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Raise: a mode has no interval."""
-        raise EngineError(NO_INTERVAL)
+    def interval(self, prob: float = 0.9, *, method: Method | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return lower and upper ends for W, (n, k) each, as `Fit.interval` does."""
+        return _interval(self.posterior, "W", prob, method)
+
+    def draws(self, size: int = 500, *, seed: int = 0) -> dict[str, np.ndarray]:
+        """Return draws of W (size, n, k) and H (size, k, m), as `Fit.draws` does."""
+        return _draws(self.posterior, size, seed)
 
 
 NO_INTERVAL = (
-    "A MAP fit is one point, so it has no interval. Intervals come with the posterior engines: CAVI, SVI, NUTS and "
-    "Gibbs. "
-    "Version 0.1 has MAP only; what it can say about certainty is how its random starts agree: fit.agreement."
+    "A MAP fit is one point, so it has no interval and no draws. Fit with a posterior engine: engine=bn.CAVI()."
 )
 
 
@@ -104,12 +108,13 @@ class Fit:
         mass.
     model : Model
         The model that was used, with nothing left out.
-    engine : MAP
+    engine : MAP or CAVI
         The engine that was used.
     noise : dict
         Noise parameters by name, in the unit of X.
     objective, residual : float
-        Minus the log posterior up to terms of X alone; largest violation of the optimality conditions.
+        Minus the log posterior up to terms of X alone, or minus the ELBO; largest violation of the optimality
+        conditions, or largest move of a mean in a sweep.
     status, steps : str, int
         Why the best start stopped ("converged", "max_steps", "nonfinite"), and after how many steps.
     trace : array
@@ -128,6 +133,8 @@ class Fit:
         What was done with negative entries.
     rate_W : array of shape (rank,)
         Rate of the prior of each column of W, as `project` uses it.
+    posterior : Posterior or None
+        q(W) q(H), of a posterior engine.
     versions : dict
         Versions of what it was made with.
     """
@@ -151,6 +158,7 @@ class Fit:
     groups: np.ndarray | None
     negative: str | None
     rate_W: np.ndarray
+    posterior: Posterior | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -186,9 +194,47 @@ class Fit:
 
         return summary(self, top)
 
-    def interval(self, name: str = "H", prob: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Raise `EngineError`: a mode has no interval. The message names the engines that have."""
-        raise EngineError(NO_INTERVAL)
+    def interval(
+        self, name: Name = "H", prob: float = 0.9, *, method: Method | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return lower and upper ends of equal-tailed intervals.
+
+        Parameters
+        ----------
+        name : {"W", "H", "mean", "mass", "share"}
+            What of: activities (n, rank), components (rank, m), W H (n, m), total of each component (rank,), its share
+            (rank,). W and H refer to rows of H that sum to 1.
+        prob : float
+            Probability inside.
+        method : {"linear_response", "mean_field"}, optional
+            Linear response where it is affordable: how W and H move together about the fit, as a Gamma with that
+            variance. The mean field ignores that, and is too narrow.
+
+        Raises
+        ------
+        EngineError
+            For a MAP fit, which is one point.
+        """
+        return _interval(self.posterior, name, prob, method)
+
+    def draws(self, size: int = 500, *, seed: int = 0) -> dict[str, np.ndarray]:
+        """Return draws of W (size, n, rank) and H (size, rank, m), each H with unit row sums.
+
+        They have the covariance and the marginals of linear response. Same seed, same draws.
+
+        Raises
+        ------
+        EngineError
+            For a MAP fit, which is one point.
+        """
+        return _draws(self.posterior, size, seed)
+
+    @property
+    def elbo(self) -> float:
+        """Lower bound of log p(X), with all constants, so that ranks and likelihoods can be compared on the same X."""
+        if self.posterior is None:
+            raise EngineError("A MAP fit has no evidence bound. Fit with a posterior engine: engine=bn.CAVI().")
+        return -self.objective
 
     def project(self, X: MatrixLike, **data: Any) -> Projection:
         """Return the activities of new samples with H, noise and priors as they were fitted.
@@ -214,6 +260,24 @@ class Fit:
         from .summaries import describe
 
         return describe(self)
+
+
+def _interval(
+    posterior: Posterior | None, name: Name, prob: float, method: Method | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if posterior is None:
+        raise EngineError(NO_INTERVAL)
+    if not 0 < prob < 1:
+        raise EngineError(f"Expected prob between 0 and 1, such as 0.9; got {prob!r}.")
+    if method is None:
+        method = "linear_response" if posterior.has_response else "mean_field"
+    return posterior.estimate(name, method).interval(prob)
+
+
+def _draws(posterior: Posterior | None, size: int, seed: int) -> dict[str, np.ndarray]:
+    if posterior is None:
+        raise EngineError(NO_INTERVAL)
+    return posterior.draws(size, seed)
 
 
 def match(fit_a: Fit, fit_b: Fit) -> Match:

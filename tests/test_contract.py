@@ -88,7 +88,7 @@ def test_a_second_fit_of_the_same_shapes_compiles_nothing(case) -> None:  # noqa
 def test_sparse_data_are_held_by_their_nonzeros() -> None:
     from bayesnmf._input import read
     from bayesnmf.data import Entries
-    from bayesnmf.engines.map import make_data
+    from bayesnmf.engines._prepare import make_data
 
     X = sp.random_array((3000, 4000), density=0.01, rng=np.random.default_rng(0), format="csr")
     data = make_data(read(X), 1.0, 1.0, np.dtype("float32"))

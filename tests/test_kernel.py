@@ -10,7 +10,7 @@ from scipy import stats
 import bayesnmf as bn
 from bayesnmf._input import read
 from bayesnmf.data import Data, Moments
-from bayesnmf.engines import map as engine
+from bayesnmf.engines import _prepare as engine
 from bayesnmf.likelihoods import Likelihood
 
 pytestmark = pytest.mark.usefixtures("x64")

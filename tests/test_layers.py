@@ -9,10 +9,11 @@ import bayesnmf
 
 PACKAGE = Path(bayesnmf.__file__).parent
 LAYERS = [
-    {"_types", "_errors", "align"},
+    {"_types", "_errors", "_numerics", "align"},
     {"likelihoods", "priors"},
     {"model", "penalty", "data", "_input", "result"},
     {"engines"},
+    {"posterior"},
     {"_resolve", "_fit", "_storage"},
     {"summaries", "datasets"},
     {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},

@@ -157,14 +157,14 @@ def test_ard_balances_both_sides(prior: str, name: str) -> None:
     import jax
 
     from bayesnmf._input import read
-    from bayesnmf._resolve import resolve_for_mode
+    from bayesnmf._resolve import resolve
     from bayesnmf.engines.map import _Task
 
     model = bn.Model(6, LIKELIHOODS[name](), W=PRIORS[prior](), H=PRIORS[prior](), shrinkage=bn.ARD())
     table = read(20.0 * planted(40, 25, 4))
     engine = bn.MAP(starts=2, precision="float64", max_steps=3000)
     with jax.enable_x64(True):
-        task = _Task(engine, resolve_for_mode(model, table), table, None)
+        task = _Task(engine, resolve(model, table, engine), table, None)
         outcome = task.run(jax.random.key(0), None)
         penalty = task.problem.penalty
         for W, H in zip(outcome.state.W, outcome.state.H, strict=True):

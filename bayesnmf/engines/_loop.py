@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from .._types import Array
-from ._problem import State
 
 RUNNING, CONVERGED, MAX_STEPS, NONFINITE = 0, 1, 2, 3
 STATUS = {CONVERGED: "converged", MAX_STEPS: "max_steps", NONFINITE: "nonfinite"}
+
+
+State = TypeVar("State")
 
 
 class Tolerance(NamedTuple):

@@ -1,7 +1,10 @@
 """Priors on the entries of W and H, and shrinkage of whole components. One file each."""
 
 from ._base import Prior as Prior
+from ._shrinkage import Shrinkage as Shrinkage
 from .ard import ARD as ARD
+from .compressive import Compressive as Compressive
+from .dirichlet import Dirichlet as Dirichlet
 from .exponential import Exponential as Exponential
 from .flat import Flat as Flat
 from .gamma import Gamma as Gamma

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ class Prior:
     lifts_zero: ClassVar[bool] = False
     """Whether the density may vanish at 0, so that the mode is inside."""
 
-    shape: Number = 1.0
+    shape: Any = 1.0
     mean: Number | None = None
 
     def rate(self, level: Array) -> Array:

@@ -12,11 +12,12 @@ import numpy as np
 from .._errors import ModelError
 from .._types import Array, Number
 from ._base import Prior
+from ._shrinkage import Shrinkage
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class ARD:
+class ARD(Shrinkage):
     """One scale for each component, shared by its column of W and its row of H, and learned.
 
     ``w_ik, h_kj | scale_k ~ prior(scale_k)``, ``scale_k ~ InverseGamma(a, b)`` (Tan and Févotte 2013, IEEE TPAMI 35,

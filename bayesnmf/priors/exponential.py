@@ -18,7 +18,8 @@ class Exponential(Prior):
     Parameters
     ----------
     mean : float, optional
-        Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``.
+        Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``; learned by posterior
+        engines, as that of `Gamma`.
 
     >>> from bayesnmf import Exponential
     >>> Exponential(mean=2.0).rate(2.0)

@@ -22,10 +22,11 @@ class Gamma(Prior):
 
     Parameters
     ----------
-    shape : float
-        Shape.
+    shape : float or None
+        Shape. None: learned, by posterior engines.
     mean : float, optional
-        Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``.
+        Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``; posterior engines learn that of
+        W, and that of H where that of W is given (their product is all that the data can tell).
 
     >>> from bayesnmf import Gamma
     >>> float(Gamma(shape=3.0, mean=2.0).rate(2.0))
@@ -33,15 +34,15 @@ class Gamma(Prior):
     """
 
     lifts_zero = True
-    shape: Number = 1.0
+    shape: Number | None = 1.0
     mean: Number | None = None
 
     def rate(self, level: Array) -> Array:
         """Return shape / level."""
-        return jnp.asarray(self.shape / level)
+        return jnp.asarray((1.0 if self.shape is None else self.shape) / level)
 
     def check(self) -> None:
         """Raise ModelError for a shape or a mean that is not positive."""
         super().check()
-        if not (np.ndim(self.shape) == 0 and 0 < float(self.shape) < np.inf):
+        if self.shape is not None and not (np.ndim(self.shape) == 0 and 0 < float(self.shape) < np.inf):
             raise ModelError(f"Expected Gamma(shape=...) to be a positive number; got {self.shape!r}.")

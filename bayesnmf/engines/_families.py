@@ -1,0 +1,141 @@
+"""What a posterior by coordinate ascent may look like, one factor at a time."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import digamma, gammaln
+
+from .._numerics import log_less_digamma, stirling
+from .._types import Array
+from ..data import Moments
+
+
+class Conditional(NamedTuple):
+    """The Gamma prior of one factor under what is believed of its rate.
+
+    `shape` is a number; `rate` and `log_rate` are the expectations of the rate and of its logarithm, by component and
+    ready to
+    broadcast: (1, k) for W, (k, 1) for H.
+    """
+
+    shape: Any
+    rate: Any
+    log_rate: Any
+
+
+class Gammas(NamedTuple):
+    """Independent Gamma(shape, rate), entry by entry: what Gamma and Exponential priors lead to with counts."""
+
+    shape: Any
+    rate: Any
+
+    @property
+    def mean(self) -> Any:
+        """E w."""
+        return self.shape / self.rate
+
+    @property
+    def log_mean(self) -> Array:
+        """E log w."""
+        return digamma(self.shape) - jnp.log(self.rate)
+
+    @property
+    def moments(self) -> Moments:
+        """exp(E log w) and E w."""
+        mean = self.mean
+        # digamma(shape) = log(shape) - log_less_digamma(shape) / shape
+        return Moments(mean * jnp.exp(-log_less_digamma(self.shape) / self.shape), mean)
+
+    @property
+    def variance(self) -> Any:
+        """Variance of each entry."""
+        return self.shape / self.rate**2
+
+    def update(self, prior: Conditional, up: Array, down: Array) -> Gammas:
+        """Return the optimum given the halves of the likelihood in the moments of the factor."""
+        return Gammas(prior.shape + self.moments.lo * up, prior.rate + down)
+
+    def divergence(self, prior: Conditional) -> jax.Array:
+        """Return KL(q || prior), entry by entry, in terms that stay small for a large shape."""
+        a = self.shape
+        own = 0.5 * jnp.log(a / (2 * jnp.pi)) - log_less_digamma(a) - stirling(a)
+        return own - prior.shape * (self.log_mean + prior.log_rate) + prior.rate * self.mean + gammaln(prior.shape)
+
+
+class Dirichlets(NamedTuple):
+    """Rows from Dirichlet(shape_k): what a Dirichlet prior on the rows of H leads to."""
+
+    shape: Any
+
+    @property
+    def total(self) -> Any:
+        """Sum of each row's shapes."""
+        return self.shape.sum(1, keepdims=True)
+
+    @property
+    def mean(self) -> Any:
+        """E h."""
+        return self.shape / self.total
+
+    @property
+    def log_mean(self) -> Array:
+        """E log h."""
+        return digamma(self.shape) - digamma(self.total)
+
+    @property
+    def moments(self) -> Moments:
+        """exp(E log h) and E h."""
+        mean, total = self.mean, self.total
+        less = log_less_digamma(self.shape) / self.shape - log_less_digamma(total) / total
+        return Moments(mean * jnp.exp(-less), mean)
+
+    @property
+    def variance(self) -> Any:
+        """Variance of each entry."""
+        return self.mean * (1 - self.mean) / (self.total + 1)
+
+    def update(self, prior: Conditional, up: Array, down: Array) -> Dirichlets:
+        """Return a better one given the halves of the likelihood in the moments of the factor.
+
+        Where `down` is the same along a row (no masks, weights, opportunities) the optimum is
+        ``prior.shape + lo * up``.
+        Elsewhere the row prefers features that cost less: a step of natural gradient, of which the best part is taken.
+        """
+        target = prior.shape + self.moments.lo * up
+        row = self._natural_gradient(down)
+        shares = jnp.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 0.0], target.dtype)
+
+        def at(share: Array) -> Dirichlets:
+            return Dirichlets(self.shape + share * (target - row - self.shape))
+
+        def value(share: Array) -> jax.Array:
+            shape = at(share).shape
+            usable = jnp.all(shape > 0, 1)
+            q = Dirichlets(jnp.where(usable[:, None], shape, self.shape))
+            gain = jnp.sum((target - prior.shape) * q.log_mean - down * q.mean - q.divergence(prior), 1)
+            return jnp.where(usable, gain, -jnp.inf)
+
+        best = shares[jnp.argmax(jnp.stack([value(s) for s in shares]), 0)]
+        return at(best[:, None])
+
+    def divergence(self, prior: Conditional) -> jax.Array:
+        """Return KL(q || prior), spread over the entries of each row."""
+        m = self.shape.shape[1]
+        own = gammaln(self.total) - gammaln(m * prior.shape)
+        return own / m - gammaln(self.shape) + gammaln(prior.shape) + (self.shape - prior.shape) * self.log_mean
+
+    def _natural_gradient(self, down: Array) -> jax.Array:
+        """Return F^-1 d(down' E h), with F the Fisher information of the row (Sherman and Morrison)."""
+        total = self.total
+        slope = (down - jnp.sum(down * self.mean, 1, keepdims=True)) / total
+        diagonal = _trigamma(self.shape)
+        part, ones = slope / diagonal, 1 / diagonal
+        shared = _trigamma(total)
+        return part + ones * jnp.sum(part, 1, keepdims=True) / (1 / shared - jnp.sum(ones, 1, keepdims=True))
+
+
+def _trigamma(z: Array) -> jax.Array:
+    return jax.scipy.special.polygamma(1, z)

@@ -1,0 +1,234 @@
+"""The variational problem: what is believed before, what the sweep carries, and the ELBO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import polygamma
+
+from .._numerics import log_less_digamma
+from .._types import Array, Side
+from ..data import Data, Moments
+from ..likelihoods import Likelihood
+from ._families import Conditional, Dirichlets, Gammas
+from ._problem import better_noise
+
+SHAPES = (0.03, 30.0)
+"""Range of a shape that is learned."""
+
+
+class Beliefs(NamedTuple):
+    """What the next sweep needs: q of W and H, their priors as they are believed to be, q of the rates, the noise."""
+
+    W: Gammas
+    H: Gammas | Dirichlets
+    prior_W: Conditional
+    prior_H: Conditional
+    rate: Gammas
+    likelihood: Likelihood
+
+    def with_prior(self, side: Side, prior: Conditional) -> Beliefs:
+        """Return it with the prior of one factor replaced."""
+        return self._replace(prior_W=prior) if side == "W" else self._replace(prior_H=prior)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Shared:
+    """Gamma(shape, rate) hyper-prior of the rates that shrinkage owns by component, and the factors they are of."""
+
+    shape: Array
+    rate: Array
+    sides: tuple[Side, ...] = field(metadata={"static": True})
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Variational:
+    """A resolved model and its data.
+
+    Attributes
+    ----------
+    data : Data
+        X.
+    active : array of shape (k,)
+        Which of the (padded) components exist.
+    known : array of shape (k, m)
+        Known rows of H; 0 elsewhere.
+    shrinkage : Shared or None
+        Hyper-prior of rates by component.
+    learned : tuple of str
+        Hyper-parameters that are learned: "shape_W", "shape_H", "rate_W", "rate_H".
+    n : int
+        Number of samples; rows of W beyond it are padding.
+    update_H : bool
+        False keeps all but W: projection.
+    """
+
+    data: Data
+    active: Array
+    known: Array
+    shrinkage: Shared | None
+    learned: tuple[str, ...] = field(metadata={"static": True})
+    n: int = field(metadata={"static": True})
+    update_H: bool = field(default=True, metadata={"static": True})
+
+    @property
+    def is_known(self) -> jax.Array:
+        """Which rows of H are known, (k,)."""
+        return jnp.any(self.known > 0, 1)
+
+    @property
+    def free(self) -> jax.Array:
+        """Which rows of H are learned, (k,)."""
+        return self.active & ~self.is_known
+
+    def moments(self, state: Beliefs) -> tuple[Moments, Moments]:
+        """Return what the likelihood sees of W and H."""
+        W, H = state.W.moments, state.H.moments
+        rows = self.is_known[:, None]
+        return (
+            Moments(*(jnp.where(self.active[None], a, 0) for a in W)),
+            Moments(*(jnp.where(rows, self.known, jnp.where(self.active[:, None], a, 0)) for a in H)),
+        )
+
+    def sweep(self, state: Beliefs) -> Beliefs:
+        """Update q(W), then q(H), then the rates, each at its optimum given all others."""
+        state = self.update(state, "W")
+        if self.update_H:
+            state = self.update(state, "H")
+            state = self.learn(state)
+        return state
+
+    def update(self, state: Beliefs, side: Side) -> Beliefs:
+        """Update q of one factor: ``shape = prior shape + lo * up, rate = prior rate + down``."""
+        up, down = self.data.sums(state.likelihood, *self.moments(state), side)
+        if side == "W":
+            return state._replace(W=state.W.update(state.prior_W, up, down))
+        return state._replace(H=state.H.update(state.prior_H, up, down))
+
+    def learn(self, state: Beliefs) -> Beliefs:
+        """Update what is believed of rates and shapes of the priors."""
+        W, H = state.W, state.H
+        count = {"W": self.n * jnp.sum(self.active), "H": H.shape.shape[1] * jnp.sum(self.free)}
+        for side in ("W", "H"):
+            own, prior = (W, state.prior_W) if side == "W" else (H, state.prior_H)
+            total, log_total = self._total(own.mean, side), self._total(own.log_mean, side)
+            if f"shape_{side}" in self.learned:
+                mean = jnp.sum(total) / count[side]
+                if f"rate_{side}" in self.learned:
+                    gap = jnp.log(mean) - jnp.sum(log_total) / count[side]
+                else:
+                    fixed = prior.shape / jnp.ravel(prior.rate)[0]
+                    gap = jnp.log(fixed) - jnp.sum(log_total) / count[side] + mean / fixed - 1
+                    prior = prior._replace(rate=jnp.full_like(prior.rate, 1 / fixed))
+                shape = jnp.clip(_shape_of(gap), *SHAPES)
+                rate = prior.rate * shape if f"rate_{side}" not in self.learned else prior.rate
+                prior = Conditional(shape, rate, jnp.log(rate))
+            if f"rate_{side}" in self.learned:
+                rate = jnp.full_like(prior.rate, prior.shape * count[side] / jnp.sum(total))
+                prior = Conditional(prior.shape, rate, jnp.log(rate))
+            state = state.with_prior(side, prior)
+        return state if self.shrinkage is None else self._shrink(state)
+
+    def learn_noise(self, state: Beliefs) -> Beliefs:
+        """Take a guarded step in the noise parameters."""
+        return state._replace(likelihood=better_noise(self.data, state.likelihood, *self.moments(state)))
+
+    def moved(self, old: Beliefs, new: Beliefs) -> jax.Array:
+        """Return how far the means moved at most, in standard deviations."""
+        worst = []
+        for a, b, mask in ((old.W, new.W, self.active[None]), (old.H, new.H, self.free[:, None])):
+            worst.append(jnp.max(jnp.where(mask, jnp.abs(b.mean - a.mean) / jnp.sqrt(b.variance), 0)))
+        return jnp.maximum(*worst)
+
+    def relevance(self, state: Beliefs) -> np.ndarray:
+        """Return how far the scale of each component is above that of an empty one, (k,); else its share of the mass.
+
+        An empty component is flat. Where the others explain X it takes its share of what is there, so its scale is the
+        fixed point of the updates at x = mean.
+        """
+        W, H = (np.asarray(moments.hi, float) for moments in self.moments(state))
+        if self.shrinkage is None:
+            mass = W[: self.n].sum(0) * H.sum(1)
+            return mass / mass.sum()
+        scale = np.asarray(1 / state.rate.mean, float)
+        exposure = self.data.exposure() * float(state.likelihood.slope)
+        return np.where(self.free, scale / self._empty_scale(state, exposure) - 1, 0)
+
+    def _empty_scale(self, state: Beliefs, exposure: float) -> float:
+        """Return the scale that an empty component settles at; `exposure` is what an entry of W H weighs, in all."""
+        from scipy.special import digamma
+
+        assert self.shrinkage is not None
+        n, m = self.n, state.H.shape.shape[1]
+        a, b = float(self.shrinkage.shape), float(self.shrinkage.rate)
+        shape_W, shape_H = float(state.prior_W.shape), float(state.prior_H.shape)
+        rate = a / b
+        w = h = low_w = low_h = 1 / rate
+        both = "H" in self.shrinkage.sides
+        for _ in range(500):
+            new = shape_W + low_w * low_h * exposure / n
+            w = new / (rate + h * exposure / n)
+            low_w = w * np.exp(digamma(new)) / new
+            if both:
+                new = shape_H + low_w * low_h * exposure / m
+                h = new / (rate + w * exposure / m)
+                low_h = h * np.exp(digamma(new)) / new
+            else:
+                events = shape_H + low_w * low_h * exposure / m
+                h, low_h = 1 / m, np.exp(digamma(events) - digamma(m * events))
+            size = n * shape_W + m * shape_H * both
+            rate = (a + size) / (b + n * w + m * h * both)
+        return 1 / rate
+
+    def elbo(self, state: Beliefs) -> jax.Array:
+        """Return the evidence lower bound, without the terms of X alone."""
+        fit = self.data.value(state.likelihood, *self.moments(state))
+        own = jnp.sum(self._total(state.W.divergence(state.prior_W), "W"))
+        other = jnp.sum(self._total(state.H.divergence(state.prior_H), "H"))
+        total = fit - own - other
+        if self.shrinkage is not None:
+            prior = Conditional(self.shrinkage.shape, self.shrinkage.rate, jnp.log(self.shrinkage.rate))
+            total -= jnp.sum(jnp.where(self.free, state.rate.divergence(prior), 0))
+        return total
+
+    def _total(self, a: Array, side: Side) -> jax.Array:
+        """Return the sums over a factor by component, (k,), without padding and known rows."""
+        if side == "W":
+            return jnp.where(self.active, jnp.sum(a[: self.n], 0), 0)
+        return jnp.where(self.free, jnp.sum(a, 1), 0)
+
+    def _shrink(self, state: Beliefs) -> Beliefs:
+        assert self.shrinkage is not None
+        shape, rate = self.shrinkage.shape, self.shrinkage.rate
+        for side in self.shrinkage.sides:
+            own, prior = (state.W, state.prior_W) if side == "W" else (state.H, state.prior_H)
+            size = self.n if side == "W" else state.H.shape.shape[1]
+            shape, rate = shape + size * prior.shape, rate + self._total(own.mean, side)
+        q = Gammas(jnp.broadcast_to(shape, rate.shape), rate)
+        for side in self.shrinkage.sides:
+            prior = state.prior_W if side == "W" else state.prior_H
+            axis = 0 if side == "W" else 1
+            new, log_new = jnp.expand_dims(q.mean, axis), jnp.expand_dims(q.log_mean, axis)
+            free = jnp.expand_dims(self.free, axis)
+            prior = Conditional(prior.shape, jnp.where(free, new, prior.rate), jnp.where(free, log_new, prior.log_rate))
+            state = state.with_prior(side, prior)
+        return state._replace(rate=q)
+
+
+def _shape_of(gap: Array) -> jax.Array:
+    """Return the shape at which log(shape) - digamma(shape) = gap (Minka 2002)."""
+    gap = jnp.maximum(gap, 1e-3)
+    shape = (3 - gap + jnp.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
+
+    def newton(_: Array, shape: Array) -> Array:
+        slope = 1 / shape - polygamma(1, shape)
+        step = (log_less_digamma(shape) / shape - gap) / slope
+        return 1 / (1 / shape + step / (shape**2))
+
+    return jax.lax.fori_loop(0, 4, newton, shape)

@@ -1,0 +1,303 @@
+"""Engine CAVI: a posterior by coordinate ascent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import EngineError
+from .._input import Table
+from .._types import Array, Precision
+from ..likelihoods import Likelihood
+from ..model import Model
+from ..penalty import Penalty, Rates
+from ..priors import Dirichlet, Exponential, Flat, Gamma, Prior, Shrinkage
+from ._families import Conditional, Dirichlets, Gammas
+from ._loop import RUNNING, STATUS, Info, Tolerance, iterate, start_info
+from ._multiplicative import multiplicative_step
+from ._prepare import Prepared, check_options
+from ._problem import Problem, State
+from ._result import EngineInfo, EngineResult, best_of
+from ._starts import draw_starts
+from ._variational import Beliefs, Shared, Variational
+
+SHARP = 1e4
+"""Shape of a q that stands for a point."""
+
+WARM_UP = 50
+"""Multiplicative updates before the first sweep: at the prior mean all components are alike."""
+
+
+@dataclass(frozen=True)
+class CAVI:
+    """A posterior by coordinate ascent: factors of W and H that are independent, each at its optimum given the others.
+
+    For error bars in seconds. The ELBO, a lower bound of the log evidence, compares ranks and likelihoods. Its own
+    widths are too small, since it ignores how W and H move together; intervals therefore come from
+    linear response (`Fit.interval`). Not for `BetaDivergence`, which is no likelihood, nor for flat priors.
+
+    Parameters
+    ----------
+    starts : int
+        Random starts, each from a short run of multiplicative updates; the one with the greatest ELBO is returned.
+    max_steps : int
+        Most sweeps of one start. A sweep updates q(W), then q(H), then the parameters of their priors.
+    tol : float
+        Converged when the ELBO rises by less than this share of itself between two checks ...
+    residual_tol : float
+        ... and no mean moves by more than this many of its standard deviations in a sweep. Both at 0: run `max_steps`.
+    check_every : int
+        Sweeps between checks, at which learned noise is updated. ``fit.trace`` has one value for each.
+    precision : {"float32", "float64"}
+        Arithmetic, whatever the dtype of X.
+
+    >>> import numpy as np, bayesnmf as bn
+    >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
+    >>> low, high = bn.fit(X, rank=2, engine=bn.CAVI(starts=2)).interval("W")
+    >>> low.shape
+    (20, 2)
+    """
+
+    starts: int = 5
+    max_steps: int = 5000
+    tol: float = 1e-6
+    residual_tol: float = 1e-2
+    check_every: int = 10
+    precision: Precision = "float32"
+
+    def check(self, likelihood: Likelihood) -> None:
+        """Raise EngineError for options that are out of range or do not go with the likelihood."""
+        check_options(self)
+        if likelihood.powers != (0.0, 1.0) or not likelihood.is_density:
+            raise EngineError(
+                f"CAVI has no posterior for {type(likelihood).__name__}: its bounds are exact for Poisson, "
+                "NegativeBinomial and CompoundPoisson. Use one of these, or engine=bn.MAP()."
+            )
+
+    def run(
+        self,
+        model: Model,
+        table: Table,
+        key: jax.Array,
+        init: tuple[np.ndarray, np.ndarray] | None = None,
+        fixed: Beliefs | None = None,
+    ) -> EngineResult:
+        """Fit a resolved model. `fixed` keeps the posterior of H and all that was learned: projection."""
+        self.check(model.parts[0])
+        with jax.enable_x64(self.precision == "float64"):
+            task = _Task(self, model, table, fixed)
+            return task.result(task.run(key, init))
+
+
+class Course(NamedTuple):
+    """What one start led to."""
+
+    state: Beliefs
+    info: Info
+
+
+class _Task:
+    """One call of `CAVI.run`: the problem in the engine's units and padding, and back."""
+
+    def __init__(self, engine: CAVI, model: Model, table: Table, fixed: Beliefs | None):
+        _, self.W, self.H = model.parts
+        self.engine, self.model, self.table = engine, model, table
+        self.prepared = ready = Prepared(model, table, np.dtype(engine.precision))
+        self.fixed = None if fixed is None else self._padded(fixed)
+        if isinstance(self.H, Dirichlet):
+            total = ready.known.sum(1, keepdims=True)
+            ready.known = ready.known / np.where(total > 0, total, 1)
+        learned = []
+        for side, prior, other in (("W", self.W, self.H), ("H", self.H, self.W)):
+            if prior.shape is None:
+                learned.append(f"shape_{side}")
+            if prior.mean is None and model.shrinkage is None and (side == "W" or other.mean is not None):
+                learned.append(f"rate_{side}")
+        if isinstance(self.H, Dirichlet) and "rate_H" in learned:
+            learned.remove("rate_H")
+        self.shrinkage: Shrinkage | None = None
+        shared = None
+        if model.shrinkage is not None:
+            new = model.rank - (0 if model.known is None else len(model.known))
+            self.shrinkage = model.shrinkage.resolved(table.level, table.shape, max(new, 1), self.W, self.H)
+            assert self.shrinkage.b is not None
+            shared = Shared(
+                ready.array(self.shrinkage.a), ready.array(self.shrinkage.b / ready.side_unit), self.shrinkage.sides
+            )
+        self.problem = Variational(
+            ready.data, jnp.asarray(ready.active), ready.array(ready.known), shared, tuple(learned), table.shape[0],
+            fixed is None,
+        )  # fmt: skip
+
+    def run(self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None) -> Course:
+        """Run all starts."""
+        ready, engine = self.prepared, self.engine
+        n, m = self.table.shape
+        if init is None:
+            W, H = (np.asarray(a) * ready.size for a in draw_starts(key, engine.starts, n, m, ready.k))
+        else:
+            W, H = (np.asarray(a, float)[None] / ready.side_unit for a in init)
+        factors = tuple(ready.array(a) for a in ready.pad(W, H))
+        tolerance = Tolerance(*(ready.array(t) for t in (engine.tol, engine.residual_tol, 1e-3 * n * m)))
+        first = self.fixed
+        if first is None:
+            nothing = jnp.ones((ready.k,), ready.dtype)
+            first = Beliefs(
+                *self._q(), self._conditional(self.W, 0), self._conditional(self.H, 1), Gammas(nothing, nothing),
+                ready.likelihood,
+            )  # fmt: skip
+        return run_starts(
+            self.problem, self._point(), first, factors, tolerance, max_steps=engine.max_steps,
+            every=engine.check_every,
+        )  # fmt: skip
+
+    def result(self, course: Course) -> EngineResult:
+        """Return the outcome in the units of X, without padding."""
+        ready, n, rank = self.prepared, self.table.shape[0], self.model.rank
+        elbo = -np.asarray(course.info.objective, float)
+        objective = -(elbo + ready.constant)
+        best = best_of(objective)
+        relevance = np.stack([
+            self.problem.relevance(jax.tree.map(lambda a, s=s: a[s], course.state)) for s in range(len(objective))
+        ])  # fmt: skip
+        W, H = (np.asarray(q.mean, float) for q in (course.state.W, course.state.H))
+        H = np.where(np.any(ready.known, 1, keepdims=True), ready.known, H)
+        unit_H = 1.0 if isinstance(self.H, Dirichlet) else ready.side_unit
+        state = self._in_units(jax.tree.map(lambda a: np.asarray(a[best], float), course.state), unit_H)
+        trace = -(ready.constant - np.asarray(course.info.trace, float)[best])
+        status = tuple(STATUS[int(code)] for code in course.info.code)
+        info = EngineInfo(
+            objective, np.asarray(course.info.residual, float), np.asarray(course.info.steps), status,
+            trace[np.isfinite(trace)],
+        )  # fmt: skip
+        return EngineResult(
+            W[:, :n, :rank] * ready.unit / unit_H, H[:, :rank] * unit_H, relevance[:, :rank], best, state.likelihood,
+            self.shrinkage, (self._learned(self.W, state.prior_W), self._learned(self.H, state.prior_H)),
+            state.prior_W.rate[0], info, state, self.problem.learned,
+        )  # fmt: skip
+
+    def _point(self) -> Problem:
+        """Return the problem of plain NMF, for the first steps."""
+        ready = self.prepared
+        nothing = Rates(jnp.zeros((1, ready.k), ready.dtype), jnp.zeros((ready.k, 1), ready.dtype))
+        penalty = Penalty(Flat(), Flat(), None, nothing, self.problem.active, self.problem.is_known, self.problem.n)
+        return Problem(ready.data, None, penalty, ready.array(1e-20 * ready.size), self.fixed is None)
+
+    def _q(self) -> tuple[Gammas, Gammas | Dirichlets]:
+        ready = self.prepared
+        W = jnp.ones((ready.data.n_padded, ready.k), ready.dtype)
+        H = jnp.ones((ready.k, self.table.shape[1]), ready.dtype)
+        return Gammas(W, W), Dirichlets(H) if isinstance(self.H, Dirichlet) else Gammas(H, H)
+
+    def _conditional(self, prior: Prior, axis: int) -> Conditional:
+        ready = self.prepared
+        shape = 1.0 if prior.shape is None else float(prior.shape)
+        mean = ready.size if prior.mean is None else prior.mean / ready.side_unit
+        rate = np.expand_dims(np.full(ready.k, shape / mean), axis)
+        return Conditional(ready.array(shape), ready.array(rate), ready.array(np.log(rate)))
+
+    def _in_units(self, state: Beliefs, unit_H: float) -> Beliefs:
+        """Return the beliefs in the units of X, without padding."""
+        ready, n, rank = self.prepared, self.table.shape[0], self.model.rank
+        unit_W = ready.unit / unit_H
+
+        def prior(given: Conditional, unit: float, axis: int) -> Conditional:
+            rate, log_rate = (np.take(a, np.arange(rank), 1 - axis) for a in given[1:])
+            return Conditional(given.shape, rate / unit, log_rate - np.log(unit))
+
+        W = Gammas(state.W.shape[:n, :rank], state.W.rate[:n, :rank] / unit_W)
+        if isinstance(state.H, Dirichlets):
+            H: Gammas | Dirichlets = Dirichlets(state.H.shape[:rank])
+        else:
+            H = Gammas(state.H.shape[:rank], state.H.rate[:rank] / unit_H)
+        rate = Gammas(state.rate.shape[:rank], state.rate.rate[:rank] * unit_W)
+        return Beliefs(
+            W, H, prior(state.prior_W, unit_W, 0), prior(state.prior_H, unit_H, 1), rate,
+            ready.learned_likelihood(state.likelihood),
+        )  # fmt: skip
+
+    def _padded(self, fixed: Beliefs) -> Beliefs:
+        """Return beliefs in the units of X as the engine has them, with first values for the activities."""
+        ready = self.prepared
+        more = ready.k - self.model.rank
+        unit_H = 1.0 if isinstance(fixed.H, Dirichlets) else ready.side_unit
+        unit_W = ready.unit / unit_H
+
+        def components(a: Any, axis: int) -> Array:
+            width = [(0, 0)] * np.ndim(a)
+            width[axis] = (0, more)
+            return ready.array(np.pad(a, width, constant_values=1.0))
+
+        def prior(given: Conditional, unit: float, axis: int) -> Conditional:
+            rate, log_rate = given.rate * unit, given.log_rate + np.log(unit)
+            return Conditional(ready.array(given.shape), components(rate, axis), components(log_rate, axis))
+
+        if isinstance(fixed.H, Dirichlets):
+            H: Gammas | Dirichlets = Dirichlets(components(fixed.H.shape, 0))
+        else:
+            H = Gammas(components(fixed.H.shape, 0), components(fixed.H.rate * unit_H, 0))
+        rate = Gammas(components(fixed.rate.shape, 0), components(fixed.rate.rate / unit_W, 0))
+        W = jnp.ones((ready.data.n_padded, ready.k), ready.dtype)
+        return Beliefs(
+            Gammas(W, W), H, prior(fixed.prior_W, unit_W, 1), prior(fixed.prior_H, unit_H, 0), rate, ready.likelihood
+        )
+
+    def _learned(self, prior: Prior, believed: Conditional) -> Prior:
+        """Return a prior with its numbers as they were learned."""
+        if not isinstance(prior, (Gamma, Exponential)):
+            return prior
+        shape = float(believed.shape)
+        mean = None if self.model.shrinkage is not None else shape / float(np.ravel(believed.rate)[-1])
+        return Exponential(mean) if isinstance(prior, Exponential) else Gamma(shape, mean)
+
+
+@partial(jax.jit, static_argnames=("max_steps", "every"))
+def run_starts(
+    problem: Variational, point: Problem, first: Beliefs, factors: tuple[Array, Array], tolerance: Tolerance, *,
+    max_steps: int, every: int,
+) -> Course:  # fmt: skip
+    """Run every start (leading axis of the factors) in one compiled program."""
+
+    def check(state: Beliefs) -> tuple[Beliefs, Array, Array]:
+        new = problem.sweep(state)
+        moved = problem.moved(state, new)
+        if problem.update_H:
+            new = problem.learn_noise(new)
+        return new, -problem.elbo(new), moved
+
+    def one(factors: tuple[Array, Array]) -> Course:
+        state = _begin(problem, point, first, factors)
+        begin = start_info(-problem.elbo(state), jnp.int32(RUNNING), -(-max_steps // every))
+        return Course(*iterate(problem.sweep, check, state, begin, tolerance, every, max_steps))
+
+    return jax.lax.map(one, factors) if jax.default_backend() == "cpu" else jax.vmap(one)(factors)
+
+
+def _begin(problem: Variational, point: Problem, first: Beliefs, factors: tuple[Array, Array]) -> Beliefs:
+    """Return the beliefs after a short run of plain NMF, its scale moved to where the priors have theirs."""
+    if not problem.update_H:
+        return problem.sweep(first._replace(W=_sharp(factors[0], point.floor)))
+    state = State(*factors, first.likelihood)
+    state = jax.lax.fori_loop(0, WARM_UP, lambda _, s: multiplicative_step(point, s), state)
+    W, H, likelihood = point.refresh_noise(state)
+    size_W, size_H = jnp.mean(W[: problem.n], 0), jnp.mean(H, 1)
+    if isinstance(first.H, Dirichlets):
+        scale = size_H * H.shape[1]
+    else:
+        ratio = (first.prior_W.shape / first.prior_W.rate[0]) / (first.prior_H.shape / first.prior_H.rate[:, 0])
+        scale = jnp.sqrt(ratio * size_H / jnp.where(size_W > 0, size_W, 1))
+    scale = jnp.where(problem.free & (scale > 0), scale, 1)
+    W, H = W * scale, H / scale[:, None]
+    q_H = Dirichlets(SHARP * H + first.prior_H.shape) if isinstance(first.H, Dirichlets) else _sharp(H, point.floor)
+    beliefs = first._replace(W=_sharp(W, point.floor), H=q_H, likelihood=likelihood)
+    return problem.sweep(problem.learn(beliefs))
+
+
+def _sharp(a: Array, floor: Array) -> Gammas:
+    """Return a q that is nearly the point `a`."""
+    return Gammas(jnp.full_like(a, SHARP), SHARP / jnp.maximum(a, floor))

@@ -1,0 +1,265 @@
+"""A posterior by coordinate ascent, and what it says of W, H and their product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ._errors import EngineError
+from ._input import Table
+from .align import unit_rows
+from .engines._families import Conditional, Dirichlets, Gammas
+from .engines._prepare import Rows, dense_rows
+from .engines._response import Hyper, Moved, Response
+from .engines._variational import Beliefs
+from .likelihoods import Likelihood
+
+Method = Literal["linear_response", "mean_field"]
+Name = Literal["W", "H", "mean", "mass", "share"]
+
+MOST_WORK = 2e13
+"""Operations of a linear response beyond which intervals are those of the mean field: some minutes on two cores."""
+MOST_COORDINATES = 8000
+"""Coordinates of H, 2 k m, beyond which they are too."""
+
+
+class Estimate(NamedTuple):
+    """Mean and variance of a quantity."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+    def interval(self, prob: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the equal-tailed interval of the Gamma with this mean and variance."""
+        from scipy.special import gammaincinv
+
+        spread = np.where(self.variance > 0, self.variance, np.inf)
+        shape = np.where(self.mean > 0, self.mean**2 / spread, 1)
+        scale = np.where(self.mean > 0, spread / np.where(self.mean > 0, self.mean, 1), 0)
+        known = self.variance <= 0
+        ends = [np.where(known, self.mean, gammaincinv(shape, q) * scale) for q in ((1 - prob) / 2, (1 + prob) / 2)]
+        return ends[0], ends[1]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(W) q(H) at its optimum, in the units of X, and the data it was fitted to.
+
+    Attributes
+    ----------
+    W, H : Gammas or Dirichlets
+        Parameters of the factors of the components kept, before rows of H are scaled to sum to 1.
+    prior_W, prior_H : Conditional
+        Their priors as believed.
+    rate : Gammas or None
+        What is believed of the rates that shrinkage owns.
+    likelihood : Likelihood
+        With its learned noise.
+    learned : tuple of str
+        Which parameters of the priors were learned.
+    known : int
+        How many rows of H are known.
+    table : Table
+        The data.
+    """
+
+    W: Gammas
+    H: Gammas | Dirichlets
+    prior_W: Conditional
+    prior_H: Conditional
+    rate: Gammas | None
+    likelihood: Likelihood
+    learned: tuple[str, ...]
+    known: int
+    table: Table
+
+    @property
+    def beliefs(self) -> Beliefs:
+        """All that is believed, as the engine has it."""
+        rate = Gammas(np.ones(1), np.ones(1)) if self.rate is None else self.rate
+        return Beliefs(self.W, self.H, self.prior_W, self.prior_H, rate, self.likelihood)
+
+    @property
+    def means(self) -> tuple[np.ndarray, np.ndarray]:
+        """W and H, with rows of H that sum to 1."""
+        return unit_rows(np.asarray(self.W.mean), np.asarray(self.H.mean))
+
+    def projected(self, W: Gammas, table: Table) -> Posterior:
+        """Return the posterior of new samples, with all else as it was fitted."""
+        new = replace(self, W=W, table=table)
+        if self.has_response:
+            new.__dict__["response"] = self.response
+        return new
+
+    @property
+    def work(self) -> float:
+        """Operations that a linear response takes, about."""
+        n, k = self.W.shape.shape
+        return n * 2 * k * (2.0 * self.H.shape.size) ** 2
+
+    @property
+    def has_response(self) -> bool:
+        """Whether a linear response is affordable."""
+        return self.work <= MOST_WORK and 2 * self.H.shape.size <= MOST_COORDINATES
+
+    @cached_property
+    def moved(self) -> tuple[Moved, Moved]:
+        """W and H as they may move."""
+        if isinstance(self.H, Dirichlets):
+            raise EngineError("Linear response does not know Dirichlet rows yet: use method='mean_field'.")
+        H = Moved.of_gamma(self.H.shape, self.H.rate)
+        rows = np.arange(len(H.mean)) < self.known
+        return Moved.of_gamma(self.W.shape, self.W.rate), H.known(rows, self.H.mean)
+
+    @cached_property
+    def response(self) -> Response:
+        """How W and H move together."""
+        return Response.at(*self.moved, self.hyper, self.likelihood, self.rows)
+
+    @property
+    def hyper(self) -> Hyper:
+        """Learned parameters of the priors as coordinates of the response: logarithms, and whitened shared rates."""
+        from scipy.linalg import block_diag
+        from scipy.special import polygamma
+
+        k = self.W.shape.shape[1]
+        gradients: dict[str, list[np.ndarray]] = {"W": [], "H": []}
+        blocks = []
+        for side, other, q, prior in (("W", "H", self.W, self.prior_W), ("H", "W", self.H, self.prior_H)):
+            # the rate of a component that shrinkage or knowledge owns is not among them
+            shape, rate, count = float(prior.shape), float(np.ravel(prior.rate)[-1]), q.shape.size
+            of_shape, of_rate = f"shape_{side}" in self.learned, f"rate_{side}" in self.learned
+            curve = count * shape**2 * polygamma(1, shape)
+            if of_shape and of_rate:
+                new, own = (
+                    [(0.0, shape), (-rate, 0.0)],
+                    np.array([[curve, -count * shape], [-count * shape, count * shape]]),
+                )
+            elif of_shape:
+                new, own = [(-rate, shape)], np.array([[curve - 2 * count * shape + rate * q.mean.sum()]])
+            elif of_rate:
+                new, own = [(-rate, 0.0)], np.array([[count * shape]])
+            else:
+                continue
+            gradients[side] += [np.outer(g, np.ones(k)) for g in new]
+            gradients[other] += [np.zeros((2, k))] * len(new)
+            blocks.append(own)
+        if self.rate is not None:
+            free = np.arange(k) >= self.known
+            for j, root in enumerate(np.sqrt(self.rate.shape) / self.rate.rate * free):
+                shared = np.zeros((2, k))
+                shared[0, j] = -root
+                gradients["W"].append(shared)
+                gradients["H"].append(shared)
+            blocks.append(np.eye(k))
+        p = sum(map(len, blocks))
+        W, H = (np.array(gradients[side]).reshape(p, 2, k).swapaxes(0, 1) for side in ("W", "H"))
+        return Hyper(W, H, block_diag(*blocks) if blocks else np.zeros((0, 0)))
+
+    def rows(self, part: slice) -> Rows:
+        """Return some samples, dense."""
+        return dense_rows(self.table, part)
+
+    def estimate(self, name: Name, method: Method) -> Estimate:
+        """Return mean and variance of W, H (rows of H summing to 1), "mean" (W H), "mass" or "share"."""
+        if name not in ("W", "H", "mean", "mass", "share"):
+            raise EngineError(f'Expected name to be "W", "H", "mean", "mass" or "share"; got {name!r}.')
+        if method == "mean_field":
+            return self._mean_field[name]
+        if method != "linear_response":
+            raise EngineError(f'Expected method to be "linear_response" or "mean_field"; got {method!r}.')
+        return self._of_mean if name == "mean" else self._of_factors[name]
+
+    def draws(self, size: int, seed: int) -> dict[str, np.ndarray]:
+        """Return draws of W (size, n, k) and H (size, k, m), rows of H summing to 1, with the response's covariance."""
+        from scipy.linalg import solve_triangular
+
+        random = np.random.default_rng(seed)
+        response, (W, H) = self.response, self.moved
+        z = solve_triangular(response.lower, random.standard_normal((response.size, size)), lower=True, trans="T")
+        k, m = H.mean.shape
+        deviation = z[: k * m].T.reshape(size, k, m) * H.ee
+        drawn_H = _quantile(H.mean, deviation, (response.solve(response.gradient(_each(k, m))) ** 2).sum(0))
+        drawn_W = np.empty((size, *W.mean.shape))
+        for part, own, t in response.rows(W, self.rows):
+            root = np.linalg.cholesky(own + 1e-12 * np.eye(k) * np.einsum("rkk->r", own)[:, None, None])
+            noise = np.einsum("rkl,srl->srk", root, random.standard_normal((size, *own.shape[:2])))
+            variance = np.einsum("rkk->rk", own) + (response.solve(t) ** 2).sum(0)
+            drawn_W[:, part] = _quantile(W.mean[part], noise - np.einsum("rkz,zs->srk", t, z), variance)
+        total = drawn_H.sum(2)
+        return {"W": drawn_W * total[:, None], "H": drawn_H / total[:, :, None]}
+
+    @cached_property
+    def _of_factors(self) -> dict[str, Estimate]:
+        response, (W, H) = self.response, self.moved
+        k, m = H.mean.shape
+        size = H.mean.sum(1)
+        unit = H.mean / size[:, None]
+        # rows of H scaled to sum to 1: d(h / S) = dh / S - (h / S) dS / S
+        each = _each(k, m)
+        scaled = (each - unit[:, :, None, None] * each.sum(1)[:, None]) / size[:, None, None, None]
+        sums = response.solve(response.gradient(each.sum(1)))
+        variance_W, total, moved = np.zeros(W.mean.shape), np.zeros((k, k)), np.zeros((response.size, k))
+        for part, own, t in response.rows(W, self.rows):
+            joint = W.mean[part] * sums[:, None] - size * response.solve(t)
+            variance_W[part] = size**2 * np.einsum("rkk->rk", own) + (joint**2).sum(0)
+            total += own.sum(0)
+            moved += joint.sum(1)
+        mass = W.mean.sum(0) * size
+        covariance = np.outer(size, size) * total + moved.T @ moved
+        share = mass / mass.sum()
+        by_share = (np.eye(k) - share[:, None]) / mass.sum()
+        return {
+            "W": Estimate(W.mean * size, variance_W),
+            "H": Estimate(unit, (response.solve(response.gradient(scaled)) ** 2).sum(0)),
+            "mass": Estimate(mass, np.diag(covariance)),
+            "share": Estimate(share, np.einsum("kl,lp,kp->k", by_share, covariance, by_share)),
+        }
+
+    @cached_property
+    def _of_mean(self) -> Estimate:
+        response, (W, H) = self.response, self.moved
+        of_H = response.solve(response.gradient(_each(*H.mean.shape)))
+        variance = np.zeros((len(W.mean), H.mean.shape[1]))
+        for part, own, t in response.rows(W, self.rows):
+            joint = np.einsum("rk,zkj->zrj", W.mean[part], of_H, optimize=True)
+            joint -= np.einsum("zrk,kj->zrj", response.solve(t), H.mean, optimize=True)
+            variance[part] = np.einsum("kj,rkl,lj->rj", H.mean, own, H.mean, optimize=True) + (joint**2).sum(0)
+        return Estimate(W.mean @ H.mean, variance)
+
+    @cached_property
+    def _mean_field(self) -> dict[Name, Estimate]:
+        W, H = self.W, self.H
+        known = (np.arange(len(H.shape)) < self.known)[:, None]
+        var_W, var_H = W.variance, np.where(known, 0, H.variance)
+        size, of_size = H.mean.sum(1), var_H.sum(1)
+        unit = H.mean / size[:, None]
+        mass = W.mean.sum(0) * size
+        of_mass = var_W.sum(0) * size**2 + W.mean.sum(0) ** 2 * of_size
+        share = mass / mass.sum()
+        return {
+            "W": Estimate(W.mean * size, var_W * size**2 + W.mean**2 * of_size),
+            "H": Estimate(unit, (var_H * (1 - 2 * unit) + unit**2 * of_size[:, None]) / size[:, None] ** 2),
+            "mean": Estimate(W.mean @ H.mean, var_W @ (var_H + H.mean**2) + W.mean**2 @ var_H),
+            "mass": Estimate(mass, of_mass),
+            "share": Estimate(share, ((1 - 2 * share) * of_mass + share**2 * of_mass.sum()) / mass.sum() ** 2),
+        }
+
+
+def _each(k: int, m: int) -> np.ndarray:
+    """Return the gradient of each entry of H, (k, m, k, m)."""
+    return np.eye(k * m).reshape(k, m, k, m)
+
+
+def _quantile(mean: np.ndarray, deviation: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Return Gamma variables with this mean and variance at the ranks of normal deviations."""
+    from scipy.special import gammaincinv, ndtr
+
+    known = variance <= 0
+    spread = np.where(known, 1, variance)
+    shape = np.where(known, 1, mean**2 / spread)
+    rank = np.clip(ndtr(deviation / np.sqrt(spread)), 1e-12, 1 - 1e-12)
+    return np.where(known, mean, gammaincinv(shape, rank) * spread / np.where(known, 1, mean))

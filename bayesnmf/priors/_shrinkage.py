@@ -1,0 +1,27 @@
+"""What shrinkage must say."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from .._types import Number, Side
+from ._base import Prior
+
+
+class Shrinkage:
+    """A scale for each component, ``scale_k ~ InverseGamma(a, b)``, learned, that shrinks what is not needed."""
+
+    sides: ClassVar[tuple[Side, ...]] = ("W", "H")
+    """The factors whose scale it is."""
+
+    a: Number | None
+    b: Number | None
+    threshold: float
+
+    def check(self, W: Prior, H: Prior) -> None:
+        """Raise ModelError for constants out of range, or priors that it cannot scale."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def resolved(self, level: float, shape: tuple[int, int], rank: int, W: Prior, H: Prior) -> Self:
+        """Return it with a and b as numbers, for X with a mean of `level` and (n, m) = shape."""
+        raise NotImplementedError  # pragma: no cover - abstract
