@@ -176,11 +176,9 @@ def _assemble(result: EngineResult, model: Model, engine: MAP | CAVI, table: Tab
     size = result.H[result.best].sum(1)[order[:kept]]
     posterior = None
     if result.beliefs is not None:
-        posterior = Posterior(
-            *_of_components(result.beliefs, order[:kept]),
-            rate=None if model.shrinkage is None else _some(result.beliefs.rate, order[:kept]), likelihood=result.likelihood, learned=result.learned,
-            known=known, table=table,
-        )  # fmt: skip
+        rate = None if model.shrinkage is None else _some(result.beliefs.rate, order[:kept])
+        factors = _of_components(result.beliefs, order[:kept])
+        posterior = Posterior(*factors, rate, result.likelihood, result.learned, known, table)
     W_prior, H_prior = result.priors
     return Fit(
         W=W, H=H, relevance=result.relevance[result.best][order],

@@ -100,6 +100,18 @@ class Table:
             weight = weight - partial if self.is_sparse else partial
         return np.asarray(np.where(weight > 0, total, 0) / np.where(weight > 0, weight, 1))
 
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights: the number of observations."""
+        n, m = self.shape
+        a = np.ones(n) if self.row_weight is None else self.row_weight
+        b = np.ones(m) if self.col_weight is None else self.col_weight
+        total = a.sum() * b.sum()
+        if self.weight is not None:
+            partial = a @ (self.weight @ b)
+            total = total - partial if self.is_sparse else partial
+        return float(total)
+
     def _weighted(self, X: Any) -> Any:
         if self.weight is None:
             return X

@@ -15,6 +15,7 @@ from .._types import Array, Side
 from ..data import Data, Moments
 from ..likelihoods import Likelihood
 from ._families import Conditional, Dirichlets, Gammas
+from ._freedom import corrected_noise
 from ._problem import better_noise
 
 SHAPES = (0.03, 30.0)
@@ -65,6 +66,8 @@ class Variational:
         Hyper-parameters that are learned: "shape_W", "shape_H", "rate_W", "rate_H".
     n : int
         Number of samples; rows of W beyond it are padding.
+    observations : scalar
+        Sum of the weights.
     update_H : bool
         False keeps all but W: projection.
     """
@@ -73,6 +76,7 @@ class Variational:
     active: Array
     known: Array
     shrinkage: Shared | None
+    observations: Array
     learned: tuple[str, ...] = field(metadata={"static": True})
     n: int = field(metadata={"static": True})
     update_H: bool = field(default=True, metadata={"static": True})
@@ -138,6 +142,20 @@ class Variational:
     def learn_noise(self, state: Beliefs) -> Beliefs:
         """Take a guarded step in the noise parameters."""
         return state._replace(likelihood=better_noise(self.data, state.likelihood, *self.moments(state)))
+
+    def correct_noise(self, state: Beliefs) -> Beliefs:
+        """Return it with noise that knows what W and H took out of it.
+
+        An entry that holds as many events as its prior has spent half a degree of freedom; one scale of each component
+        is free.
+        """
+        spent = jnp.sum(self._total(1 - state.prior_W.shape / state.W.shape, "W"))
+        spent += jnp.sum(self._total(1 - state.prior_H.shape / state.H.shape, "H"))
+        share = (spent - jnp.sum(self.free)) / self.observations
+        moments = self.moments(state)
+        return state._replace(
+            likelihood=corrected_noise(self.data, state.likelihood, *moments, jnp.clip(share, 0, 0.9))
+        )
 
     def moved(self, old: Beliefs, new: Beliefs) -> jax.Array:
         """Return how far the means moved at most, in standard deviations."""

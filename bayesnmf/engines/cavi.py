@@ -26,8 +26,8 @@ from ._result import EngineInfo, EngineResult, best_of
 from ._starts import draw_starts
 from ._variational import Beliefs, Shared, Variational
 
-SHARP = 1e4
-"""Shape of a q that stands for a point."""
+SHARP, POINT = 1e4, 1e8
+"""Shape of a q that stands for a point: one to start from, and one that is known."""
 
 WARM_UP = 50
 """Multiplicative updates before the first sweep: at the prior mean all components are alike."""
@@ -130,7 +130,8 @@ class _Task:
                 ready.array(self.shrinkage.a), ready.array(self.shrinkage.b / ready.side_unit), self.shrinkage.sides
             )
         self.problem = Variational(
-            ready.data, jnp.asarray(ready.active), ready.array(ready.known), shared, tuple(learned), table.shape[0],
+            ready.data, jnp.asarray(ready.active), ready.array(ready.known), shared, ready.array(table.total_weight),
+            tuple(learned), table.shape[0],
             fixed is None,
         )  # fmt: skip
 
@@ -165,10 +166,10 @@ class _Task:
         relevance = np.stack([
             self.problem.relevance(jax.tree.map(lambda a, s=s: a[s], course.state)) for s in range(len(objective))
         ])  # fmt: skip
-        W, H = (np.asarray(q.mean, float) for q in (course.state.W, course.state.H))
-        H = np.where(np.any(ready.known, 1, keepdims=True), ready.known, H)
+        state = course.state._replace(H=self._with_known(course.state.H))
+        W, H = (np.asarray(q.mean, float) for q in (state.W, state.H))
         unit_H = 1.0 if isinstance(self.H, Dirichlet) else ready.side_unit
-        state = self._in_units(jax.tree.map(lambda a: np.asarray(a[best], float), course.state), unit_H)
+        found = self._in_units(jax.tree.map(lambda a: np.asarray(a[best], float), state), unit_H)
         trace = -(ready.constant - np.asarray(course.info.trace, float)[best])
         status = tuple(STATUS[int(code)] for code in course.info.code)
         info = EngineInfo(
@@ -176,10 +177,20 @@ class _Task:
             trace[np.isfinite(trace)],
         )  # fmt: skip
         return EngineResult(
-            W[:, :n, :rank] * ready.unit / unit_H, H[:, :rank] * unit_H, relevance[:, :rank], best, state.likelihood,
-            self.shrinkage, (self._learned(self.W, state.prior_W), self._learned(self.H, state.prior_H)),
-            state.prior_W.rate[0], info, state, self.problem.learned,
+            W[:, :n, :rank] * ready.unit / unit_H, H[:, :rank] * unit_H, relevance[:, :rank], best, found.likelihood,
+            self.shrinkage, (self._learned(self.W, found.prior_W), self._learned(self.H, found.prior_H)),
+            found.prior_W.rate[0], info, found, self.problem.learned,
         )  # fmt: skip
+
+    def _with_known(self, q: Gammas | Dirichlets) -> Gammas | Dirichlets:
+        """Return q of H of all starts, all but a point at known rows."""
+        known = self.prepared.known
+        rows = np.any(known, 1, keepdims=True)
+        if isinstance(q, Dirichlets):
+            return Dirichlets(np.where(rows, POINT * known, q.shape))
+        with np.errstate(divide="ignore"):
+            rate = np.where(rows, POINT / known, q.rate)
+        return Gammas(np.where(rows, POINT, q.shape), rate)
 
     def _point(self) -> Problem:
         """Return the problem of plain NMF, for the first steps."""
@@ -262,20 +273,35 @@ def run_starts(
     max_steps: int, every: int,
 ) -> Course:  # fmt: skip
     """Run every start (leading axis of the factors) in one compiled program."""
+    learns_noise = problem.update_H and first.likelihood.learned
 
-    def check(state: Beliefs) -> tuple[Beliefs, Array, Array]:
-        new = problem.sweep(state)
-        moved = problem.moved(state, new)
-        if problem.update_H:
-            new = problem.learn_noise(new)
-        return new, -problem.elbo(new), moved
+    def go(state: Beliefs, again: Array) -> tuple[Beliefs, Info]:
+        """Sweep until converged; the second time at noise that is corrected, and stays."""
+
+        def check(state: Beliefs) -> tuple[Beliefs, Array, Array]:
+            new = problem.sweep(state)
+            moved = problem.moved(state, new)
+            if learns_noise:
+                new = new._replace(likelihood=_choose(again, new.likelihood, problem.learn_noise(new).likelihood))
+            return new, -problem.elbo(new), moved
+
+        if learns_noise:
+            state = state._replace(likelihood=_choose(again, problem.correct_noise(state).likelihood, state.likelihood))
+        begin = start_info(-problem.elbo(state), jnp.int32(RUNNING), -(-max_steps // every))
+        return iterate(problem.sweep, check, state, begin, tolerance, every, max_steps)
 
     def one(factors: tuple[Array, Array]) -> Course:
         state = _begin(problem, point, first, factors)
-        begin = start_info(-problem.elbo(state), jnp.int32(RUNNING), -(-max_steps // every))
-        return Course(*iterate(problem.sweep, check, state, begin, tolerance, every, max_steps))
+        rounds = jnp.array([False, True] if learns_noise else [False])
+        state, course = jax.lax.scan(go, state, rounds)
+        last = jax.tree.map(lambda a: a[-1], course)
+        return Course(state, last._replace(steps=jnp.sum(course.steps), trace=course.trace[0]))
 
     return jax.lax.map(one, factors) if jax.default_backend() == "cpu" else jax.vmap(one)(factors)
+
+
+def _choose(which: Array, a: Likelihood, b: Likelihood) -> Likelihood:
+    return jax.tree.map(lambda a, b: jnp.where(which, a, b), a, b)
 
 
 def _begin(problem: Variational, point: Problem, first: Beliefs, factors: tuple[Array, Array]) -> Beliefs:
