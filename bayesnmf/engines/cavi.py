@@ -24,14 +24,10 @@ from ._prepare import Prepared, check_options
 from ._problem import Problem, State
 from ._result import EngineInfo, EngineResult, best_of
 from ._starts import draw_starts
-from ._truncated import TruncatedNormals
-from ._variational import Beliefs, Family, Shared, Variational
+from ._variational import Beliefs, Shared, Variational
 
 SHARP, POINT = 1e4, 1e8
 """Shape of a q that stands for a point: one to start from, and one that is known."""
-
-LEAST = 1e-6
-"""Least entry of a start, as a share of the mean."""
 
 WARM_UP = 50
 """Multiplicative updates before the first sweep: at the prior mean all components are alike."""
@@ -77,11 +73,10 @@ class CAVI:
     def check(self, likelihood: Likelihood) -> None:
         """Raise EngineError for options that are out of range or do not go with the likelihood."""
         check_options(self)
-        exact = likelihood.powers == (0.0, 1.0) or likelihood.background == "quadratic"
-        if not (exact and likelihood.is_density):
+        if likelihood.powers != (0.0, 1.0) or not likelihood.is_density:
             raise EngineError(
                 f"CAVI has no posterior for {type(likelihood).__name__}: its bounds are exact for Poisson, "
-                "NegativeBinomial, CompoundPoisson and Gaussian. Use one of these, or engine=bn.MAP()."
+                "NegativeBinomial and CompoundPoisson. Use one of these, or engine=bn.MAP()."
             )
 
     def run(
@@ -125,7 +120,6 @@ class _Task:
                 learned.append(f"rate_{side}")
         if isinstance(self.H, Dirichlet) and "rate_H" in learned:
             learned.remove("rate_H")
-        quadratic = ready.likelihood.background == "quadratic"
         self.shrinkage: Shrinkage | None = None
         shared = None
         if model.shrinkage is not None:
@@ -133,13 +127,10 @@ class _Task:
             self.shrinkage = model.shrinkage.resolved(table.level, table.shape, max(new, 1), self.W, self.H)
             assert self.shrinkage.b is not None
             shared = Shared(
-                ready.array(self.shrinkage.a),
-                ready.array(self.shrinkage.b / ready.side_unit**self.W.power),
-                self.shrinkage.sides,
+                ready.array(self.shrinkage.a), ready.array(self.shrinkage.b / ready.side_unit), self.shrinkage.sides
             )
-        transposed = ready.data.T if quadratic and ready.data.weight is not None and fixed is None else None
         self.problem = Variational(
-            ready.data, transposed, jnp.asarray(ready.active), ready.array(ready.known), shared, ready.array(table.total_weight),
+            ready.data, jnp.asarray(ready.active), ready.array(ready.known), shared, ready.array(table.total_weight),
             tuple(learned), table.shape[0],
             fixed is None,
         )  # fmt: skip
@@ -191,12 +182,15 @@ class _Task:
             found.prior_W.rate[0], info, found, self.problem.learned,
         )  # fmt: skip
 
-    def _with_known(self, q: Family) -> Family:
+    def _with_known(self, q: Gammas | Dirichlets) -> Gammas | Dirichlets:
         """Return q of H of all starts, all but a point at known rows."""
         known = self.prepared.known
         rows = np.any(known, 1, keepdims=True)
-        point = _near(q, np.maximum(known, 1e-12 * self.prepared.size), POINT)
-        return jax.tree.map(lambda a, b: np.where(rows, b, a), q, point)
+        if isinstance(q, Dirichlets):
+            return Dirichlets(np.where(rows, POINT * known, q.shape))
+        with np.errstate(divide="ignore"):
+            rate = np.where(rows, POINT / known, q.rate)
+        return Gammas(np.where(rows, POINT, q.shape), rate)
 
     def _point(self) -> Problem:
         """Return the problem of plain NMF, for the first steps."""
@@ -205,12 +199,10 @@ class _Task:
         penalty = Penalty(Flat(), Flat(), None, nothing, self.problem.active, self.problem.is_known, self.problem.n)
         return Problem(ready.data, None, penalty, ready.array(1e-20 * ready.size), self.fixed is None)
 
-    def _q(self) -> tuple[Family, Family]:
+    def _q(self) -> tuple[Gammas, Gammas | Dirichlets]:
         ready = self.prepared
         W = jnp.ones((ready.data.n_padded, ready.k), ready.dtype)
         H = jnp.ones((ready.k, self.table.shape[1]), ready.dtype)
-        if ready.likelihood.background == "quadratic":
-            return TruncatedNormals(W, W, self.W.power), TruncatedNormals(H, H, self.H.power)
         return Gammas(W, W), Dirichlets(H) if isinstance(self.H, Dirichlet) else Gammas(H, H)
 
     def _conditional(self, prior: Prior, axis: int) -> Conditional:
@@ -229,11 +221,14 @@ class _Task:
             rate, log_rate = (np.take(a, np.arange(rank), 1 - axis) for a in given[1:])
             return Conditional(given.shape, rate / unit, log_rate - np.log(unit))
 
-        W = jax.tree.map(lambda a: a[:n, :rank], state.W).in_units(unit_W)
-        H, rate = (jax.tree.map(lambda a: a[:rank], q) for q in (state.H, state.rate))
+        W = Gammas(state.W.shape[:n, :rank], state.W.rate[:n, :rank] / unit_W)
+        if isinstance(state.H, Dirichlets):
+            H: Gammas | Dirichlets = Dirichlets(state.H.shape[:rank])
+        else:
+            H = Gammas(state.H.shape[:rank], state.H.rate[:rank] / unit_H)
+        rate = Gammas(state.rate.shape[:rank], state.rate.rate[:rank] * unit_W)
         return Beliefs(
-            W, H.in_units(unit_H), prior(state.prior_W, unit_W**self.W.power, 0),
-            prior(state.prior_H, unit_H**self.H.power, 1), rate.in_units(1 / unit_W**self.W.power),
+            W, H, prior(state.prior_W, unit_W, 0), prior(state.prior_H, unit_H, 1), rate,
             ready.learned_likelihood(state.likelihood),
         )  # fmt: skip
 
@@ -253,14 +248,15 @@ class _Task:
             rate, log_rate = given.rate * unit, given.log_rate + np.log(unit)
             return Conditional(ready.array(given.shape), components(rate, axis), components(log_rate, axis))
 
-        H, rate = (
-            jax.tree.map(lambda a: components(a, 0), q)
-            for q in (fixed.H.in_units(1 / unit_H), fixed.rate.in_units(unit_W**self.W.power))
-        )
+        if isinstance(fixed.H, Dirichlets):
+            H: Gammas | Dirichlets = Dirichlets(components(fixed.H.shape, 0))
+        else:
+            H = Gammas(components(fixed.H.shape, 0), components(fixed.H.rate * unit_H, 0))
+        rate = Gammas(components(fixed.rate.shape, 0), components(fixed.rate.rate / unit_W, 0))
+        W = jnp.ones((ready.data.n_padded, ready.k), ready.dtype)
         return Beliefs(
-            self._q()[0], H, prior(fixed.prior_W, unit_W**self.W.power, 1),
-            prior(fixed.prior_H, unit_H**self.H.power, 0), rate, ready.likelihood,
-        )  # fmt: skip
+            Gammas(W, W), H, prior(fixed.prior_W, unit_W, 1), prior(fixed.prior_H, unit_H, 0), rate, ready.likelihood
+        )
 
     def _learned(self, prior: Prior, believed: Conditional) -> Prior:
         """Return a prior with its numbers as they were learned."""
@@ -278,7 +274,6 @@ def run_starts(
 ) -> Course:  # fmt: skip
     """Run every start (leading axis of the factors) in one compiled program."""
     learns_noise = problem.update_H and first.likelihood.learned
-    corrects = learns_noise and not isinstance(first.W, TruncatedNormals)
 
     def go(state: Beliefs, again: Array) -> tuple[Beliefs, Info]:
         """Sweep until converged; the second time at noise that is corrected, and stays."""
@@ -290,14 +285,14 @@ def run_starts(
                 new = new._replace(likelihood=_choose(again, new.likelihood, problem.learn_noise(new).likelihood))
             return new, -problem.elbo(new), moved
 
-        if corrects:
+        if learns_noise:
             state = state._replace(likelihood=_choose(again, problem.correct_noise(state).likelihood, state.likelihood))
         begin = start_info(-problem.elbo(state), jnp.int32(RUNNING), -(-max_steps // every))
         return iterate(problem.sweep, check, state, begin, tolerance, every, max_steps)
 
     def one(factors: tuple[Array, Array]) -> Course:
         state = _begin(problem, point, first, factors)
-        rounds = jnp.array([False, True] if corrects else [False])
+        rounds = jnp.array([False, True] if learns_noise else [False])
         state, course = jax.lax.scan(go, state, rounds)
         last = jax.tree.map(lambda a: a[-1], course)
         return Course(state, last._replace(steps=jnp.sum(course.steps), trace=course.trace[0]))
@@ -312,8 +307,7 @@ def _choose(which: Array, a: Likelihood, b: Likelihood) -> Likelihood:
 def _begin(problem: Variational, point: Problem, first: Beliefs, factors: tuple[Array, Array]) -> Beliefs:
     """Return the beliefs after a short run of plain NMF, its scale moved to where the priors have theirs."""
     if not problem.update_H:
-        W = jnp.maximum(factors[0], LEAST * jnp.mean(factors[0]))
-        return problem.sweep(first._replace(W=_near(first.W, W, SHARP)))
+        return problem.sweep(first._replace(W=_sharp(factors[0], point.floor)))
     state = State(*factors, first.likelihood)
     state = jax.lax.fori_loop(0, WARM_UP, lambda _, s: multiplicative_step(point, s), state)
     W, H, likelihood = point.refresh_noise(state)
@@ -324,13 +318,12 @@ def _begin(problem: Variational, point: Problem, first: Beliefs, factors: tuple[
         ratio = (first.prior_W.shape / first.prior_W.rate[0]) / (first.prior_H.shape / first.prior_H.rate[:, 0])
         scale = jnp.sqrt(ratio * size_H / jnp.where(size_W > 0, size_W, 1))
     scale = jnp.where(problem.free & (scale > 0), scale, 1)
-    W, H = (jnp.maximum(a, LEAST * jnp.mean(a)) for a in (W * scale[None], H / scale[:, None]))
-    beliefs = first._replace(W=_near(first.W, W, SHARP), H=_near(first.H, H, SHARP), likelihood=likelihood)
+    W, H = W * scale[None], H / scale[:, None]
+    q_H = Dirichlets(SHARP * H + first.prior_H.shape) if isinstance(first.H, Dirichlets) else _sharp(H, point.floor)
+    beliefs = first._replace(W=_sharp(W, point.floor), H=q_H, likelihood=likelihood)
     return problem.sweep(problem.learn(beliefs))
 
 
-def _near(q: Family, point: Any, shape: float) -> Family:
-    """Return a q of the same family that is nearly a point."""
-    if isinstance(q, TruncatedNormals):
-        return TruncatedNormals.of_point(point, shape, q.power)
-    return q.of_point(point, shape)
+def _sharp(a: Array, floor: Array) -> Gammas:
+    """Return a q that is nearly the point `a`."""
+    return Gammas(jnp.full_like(a, SHARP), SHARP / jnp.maximum(a, floor))
