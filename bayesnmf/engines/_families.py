@@ -118,7 +118,7 @@ class Dirichlets(NamedTuple):
             gain = jnp.sum((target - prior.shape) * q.log_mean - down * q.mean - q.divergence(prior), 1)
             return jnp.where(usable, gain, -jnp.inf)
 
-        best = shares[jnp.argmax(jnp.stack([value(s) for s in shares]), 0)]
+        best = shares[jnp.argmax(jax.vmap(value)(shares), 0)]
         return at(best[:, None])
 
     def divergence(self, prior: Conditional) -> jax.Array:
