@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,13 @@ import jax
 import numpy as np
 
 from ._errors import DataError, Finding
-from .engines import MAP
-from .likelihoods import BetaDivergence, Gaussian, NegativeBinomial, Poisson
+from ._input import Table
+from .engines import CAVI, MAP
+from .engines._families import Conditional, Dirichlets, Gammas
+from .likelihoods import BetaDivergence, Gaussian, Likelihood, NegativeBinomial, Poisson
 from .model import Model
-from .priors import ARD, Exponential, Flat, Gamma, HalfNormal
+from .posterior import Posterior
+from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal
 from .result import Agreement, Fit
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 KIND = "bayesnmf fit"
+
+FAMILIES = (Gammas, Dirichlets)
+"""What q(W) and q(H) may be."""
 
 CLASSES: dict[str, type] = {
     cls.__name__: cls
@@ -38,15 +44,41 @@ CLASSES: dict[str, type] = {
         Exponential,
         Gamma,
         HalfNormal,
+        Dirichlet,
         ARD,
+        Compressive,
         MAP,
+        CAVI,
+        Conditional,
+        *FAMILIES,
     )
 }
 """All that a file can name. A name that is not here is refused, so that a file can only ask for these."""
 
+DIMENSIONS = {
+    "posterior.W": ("sample", "component"),
+    "posterior.H": ("component", "feature"),
+    "table.X": ("sample", "feature"),
+    "table.weight": ("sample", "feature"),
+    "table.row_weight": ("sample",),
+    "table.col_weight": ("feature",),
+    "table.row_factor": ("sample",),
+    "table.col_factor": ("feature",),
+}
+"""Dimensions of what is kept for a posterior, by the beginning of its name."""
+
+TABLE = ("X", "weight", "row_weight", "col_weight", "row_factor", "col_factor")
+"""Parts of the data that a posterior needs again."""
+
+BIG = 2**16
+"""Bytes from which an array is compressed."""
+
 
 def save(fit: Fit, path: str | PathLike[str]) -> None:
     """Write a fit as netCDF (HDF5). The public door is `Fit.save`.
+
+    With a posterior the file also holds X, its weights and offsets: intervals are computed from them. Large arrays are
+    compressed.
 
     Parameters
     ----------
@@ -124,7 +156,9 @@ def load(path: str | PathLike[str]) -> Fit:
         )
     try:
         return _from_dataset(dataset)
-    except (KeyError, TypeError, IndexError, AttributeError, json.JSONDecodeError) as error:
+    except DataError:
+        raise
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise DataError(f"{path} says it is a fit, but a part of it is missing or damaged: {error!r}.") from error
 
 
@@ -145,6 +179,7 @@ def _to_dataset(fit: Fit) -> xr.Dataset:
 
     arrays: dict[str, np.ndarray] = {}
     model, engine = _encode(fit.model, "model", arrays), _encode(fit.engine, "engine", arrays)
+    posterior = None if fit.posterior is None else _encode_posterior(fit.posterior, arrays)
     arrays |= {f"noise.{name}": np.asarray(value) for name, value in fit.noise.items()}
     variables: dict[str, Any] = {
         "W": (("sample", "component"), fit.W),
@@ -159,7 +194,7 @@ def _to_dataset(fit: Fit) -> xr.Dataset:
     if fit.groups is not None:
         variables["groups"] = ("sample", fit.groups)
     for name, value in arrays.items():
-        variables[name] = (tuple(f"{name}.{axis}" for axis in range(value.ndim)), value)
+        variables[name] = (_dimensions(name, value), value)
     coordinates = {
         name: np.asarray(names, dtype=object)
         for name, names in (("sample", fit.samples), ("feature", fit.features))
@@ -170,6 +205,7 @@ def _to_dataset(fit: Fit) -> xr.Dataset:
         "schema_version": SCHEMA_VERSION,
         "model": json.dumps(model),
         "engine": json.dumps(engine),
+        "posterior": json.dumps(posterior),
         "noise": json.dumps(list(fit.noise)),
         "versions": json.dumps(fit.versions),
         "warnings": json.dumps([[w.name, w.message] for w in fit.warnings]),
@@ -187,7 +223,16 @@ def _to_dataset(fit: Fit) -> xr.Dataset:
     for variable in dataset.variables.values():
         if variable.dtype.kind == "f":
             variable.encoding["_FillValue"] = None
+        if variable.dtype.kind in "biuf" and variable.nbytes >= BIG:
+            variable.encoding |= {"zlib": True, "complevel": 4, "shuffle": True}
     return dataset
+
+
+def _dimensions(name: str, value: np.ndarray) -> tuple[str, ...]:
+    for beginning, dimensions in DIMENSIONS.items():
+        if name.startswith(beginning) and len(dimensions) == value.ndim:
+            return dimensions
+    return tuple(f"{name}.{axis}" for axis in range(value.ndim))
 
 
 def _from_dataset(dataset: xr.Dataset) -> Fit:
@@ -205,9 +250,9 @@ def _from_dataset(dataset: xr.Dataset) -> Fit:
         int(dataset.attrs["best_start"]),
     )  # fmt: skip
     groups = values("groups").astype(np.dtype(text("groups_dtype"))) if "groups" in dataset else None
-    return Fit(
+    fit = Fit(
         W=values("W"), H=values("H"), relevance=values("relevance"),
-        model=_decode(text("model"), dataset, Model), engine=_decode(text("engine"), dataset, MAP),
+        model=_decode(text("model"), dataset, Model), engine=_decode(text("engine"), dataset, MAP, CAVI),
         noise={name: values(f"noise.{name}") for name in text("noise")},
         objective=float(dataset.attrs["objective"]), residual=float(dataset.attrs["residual"]),
         status=str(dataset.attrs["status"]), steps=int(dataset.attrs["steps"]), trace=values("trace"),
@@ -215,6 +260,46 @@ def _from_dataset(dataset: xr.Dataset) -> Fit:
         samples=names("sample"), features=names("feature"), groups=groups, negative=text("negative"),
         rate_W=values("rate_W"), versions=text("versions"),
     )  # fmt: skip
+    # files from before there were posteriors do not say that they have none
+    posterior = json.loads(dataset.attrs.get("posterior", "null"))
+    return fit if posterior is None else replace(fit, posterior=_decode_posterior(posterior, dataset, fit))
+
+
+def _encode_posterior(posterior: Posterior, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return what JSON can hold of a posterior. Names and groups of its data are those of the fit."""
+    given = {name: getattr(posterior, name) for name in ("W", "H", "prior_W", "prior_H", "rate", "likelihood")}
+    return {
+        **{name: _encode(value, f"posterior.{name}", arrays) for name, value in given.items()},
+        "learned": list(posterior.learned),
+        "known": posterior.known,
+        "table": {name: _encode(getattr(posterior.table, name), f"table.{name}", arrays) for name in TABLE},
+    }
+
+
+def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fit) -> Posterior:
+    def part(name: str, *expected: type) -> Any:
+        return _decode(given[name], dataset, *expected)
+
+    (n, k), m = fit.W.shape, fit.H.shape[1]
+    parts = [_decode(given["table"][name], dataset) for name in TABLE]
+    X, weight, row_weight, col_weight, row_factor, col_factor = parts
+    table = Table(
+        X, weight, row_weight, col_weight, row_factor, col_factor, fit.groups, fit.samples, fit.features,
+        fit.negative,  # type: ignore[arg-type]
+    )  # fmt: skip
+    known, learned = given["known"], given["learned"]
+    posterior = Posterior(
+        part("W", *FAMILIES), part("H", *FAMILIES), part("prior_W", Conditional), part("prior_H", Conditional),
+        part("rate", Gammas, type(None)), part("likelihood", Likelihood), tuple(map(str, learned)), int(known), table,
+    )  # fmt: skip
+    expected = [(a, (n, k)) for a in jax.tree.leaves(posterior.W)]
+    expected += [(a, (k, m)) for a in jax.tree.leaves(posterior.H)]
+    shapes = (n, m), (n, m), (n,), (m,), (n,), (m,)
+    expected += [(a, shape) for a, shape in zip(parts, shapes, strict=True) if a is not None]
+    for array, shape in expected:
+        if array.shape != shape or array.dtype.kind != "f":
+            raise DataError(f"The file holds {array.dtype} {array.shape} where floats {shape} belong: it is damaged.")
+    return posterior
 
 
 def _encode(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -223,27 +308,47 @@ def _encode(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         return float(value) if isinstance(value, np.floating) else value
     if isinstance(value, np.generic):
         return value.item()
+    if CLASSES.get(type(value).__name__) is type(value):
+        return {
+            "class": type(value).__name__,
+            "fields": {part: _encode(getattr(value, part), f"{name}.{part}", arrays) for part in _parts(value)},
+        }
     if isinstance(value, (np.ndarray, jax.Array, list, tuple)):
         arrays[name] = np.asarray(value)
         return {"array": name}
-    if is_dataclass(value) and CLASSES.get(type(value).__name__) is type(value):
-        return {
-            "class": type(value).__name__,
-            "fields": {f.name: _encode(getattr(value, f.name), f"{name}.{f.name}", arrays) for f in fields(value)},
-        }
+    if hasattr(value, "indptr"):
+        arrays |= {f"{name}.{part}": getattr(value, part) for part in ("data", "indices", "indptr")}
+        return {"csr": name, "shape": [int(length) for length in value.shape]}
     raise DataError(
         f"Cannot save {name} = {value!r}: a file can hold only {', '.join(CLASSES)} and numbers. "
         "Keep fit.W and fit.H with numpy.savez instead."
     )
 
 
-def _decode(value: Any, dataset: Mapping[Any, Any], expected: type = object) -> Any:
+def _parts(value: Any) -> list[str]:
+    """Return the names of the fields of a dataclass or a named tuple."""
+    return [f.name for f in fields(value)] if is_dataclass(value) else list(value._fields)
+
+
+def _decode(value: Any, dataset: Mapping[Any, Any], *expected: type) -> Any:
     if isinstance(value, dict) and "array" in value:
         value = dataset[value["array"]].values
+    elif isinstance(value, dict) and "csr" in value:
+        value = _csr([dataset[f"{value['csr']}.{part}"].values for part in ("data", "indices", "indptr")], value)
     elif isinstance(value, dict):
         if value["class"] not in CLASSES:
             raise DataError(f"The file names the class {value['class']!r}; this bayesnmf knows {', '.join(CLASSES)}.")
         value = CLASSES[value["class"]](**{k: _decode(v, dataset) for k, v in value["fields"].items()})
-    if not isinstance(value, expected):
-        raise DataError(f"The file holds a {type(value).__name__} where a {expected.__name__} belongs: it is damaged.")
+    if expected and not isinstance(value, expected):
+        wanted = " or ".join(cls.__name__ for cls in expected)
+        raise DataError(f"The file holds a {type(value).__name__} where a {wanted} belongs: it is damaged.")
     return value
+
+
+def _csr(parts: list[np.ndarray], given: dict[str, Any]) -> Any:
+    import scipy.sparse as sp
+
+    matrix = sp.csr_array(tuple(parts), shape=tuple(given["shape"]))
+    # indices out of range would be read outside of the arrays
+    matrix.check_format(full_check=True)
+    return matrix

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+import jax
 import numpy as np
 
 from ._errors import EngineError
@@ -14,7 +15,7 @@ from .align import unit_rows
 from .engines._families import Conditional, Dirichlets, Gammas
 from .engines._prepare import Rows, dense_rows
 from .engines._response import Hyper, Moved, Response
-from .engines._variational import Beliefs
+from .engines._variational import Beliefs, Family
 from .likelihoods import Likelihood
 
 Method = Literal["linear_response", "mean_field"]
@@ -50,7 +51,7 @@ class Posterior:
 
     Attributes
     ----------
-    W, H : Gammas or Dirichlets
+    W, H : Gammas, Dirichlets or TruncatedNormals
         Parameters of the factors of the components kept, before rows of H are scaled to sum to 1.
     prior_W, prior_H : Conditional
         Their priors as believed.
@@ -66,8 +67,8 @@ class Posterior:
         The data.
     """
 
-    W: Gammas
-    H: Gammas | Dirichlets
+    W: Family
+    H: Family
     prior_W: Conditional
     prior_H: Conditional
     rate: Gammas | None
@@ -75,6 +76,12 @@ class Posterior:
     learned: tuple[str, ...]
     known: int
     table: Table
+
+    def __post_init__(self) -> None:
+        """Lay all arrays out alike, so that what is saved and loaded gives the same digits."""
+        for name in ("W", "H", "prior_W", "prior_H", "rate"):
+            value = jax.tree.map(lambda a: np.array(a, order="C"), getattr(self, name))
+            object.__setattr__(self, name, value)
 
     @property
     def beliefs(self) -> Beliefs:
@@ -161,7 +168,7 @@ class Posterior:
 
     def rows(self, part: slice) -> Rows:
         """Return some samples, dense."""
-        return dense_rows(self.table, part)
+        return Rows(*map(np.ascontiguousarray, dense_rows(self.table, part)))
 
     def estimate(self, name: Name, method: Method) -> Estimate:
         """Return mean and variance of W, H (rows of H summing to 1), "mean" (W H), "mass" or "share"."""

@@ -251,7 +251,11 @@ class Fit:
         return project(self, X, **data)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the fit as netCDF (HDF5). `bayesnmf.load` reads it back; nothing in the file can run code."""
+        """Write the fit as netCDF (HDF5). `bayesnmf.load` reads it back; nothing in the file can run code.
+
+        A fit with a posterior is saved with its X, weights and offsets, for intervals are computed from them: do not
+        pass the file on where X must stay.
+        """
         from ._storage import save
 
         save(self, path)

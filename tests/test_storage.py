@@ -1,6 +1,8 @@
 """Fits on disk: what was written comes back, and what is not a fit is refused."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,15 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import xarray as xr
+from helpers import observations
 
 import bayesnmf as bn
+from bayesnmf._input import read, split_negative
+from bayesnmf.engines._families import Conditional, Dirichlets, Gammas
+from bayesnmf.posterior import Posterior
+from bayesnmf.result import Agreement
 
 ENGINE = bn.MAP(starts=2, max_steps=40, tol=0.0, residual_tol=0.0)
 
@@ -28,6 +36,33 @@ def named() -> pd.DataFrame:
 def empty(fit: bn.Fit) -> bn.Fit:
     agreement = replace(fit.agreement, rank=np.zeros(2, int), cosine=np.zeros((2, 0)))
     return replace(fit, W=fit.W[:, :0], H=fit.H[:0], rate_W=fit.rate_W[:0], agreement=agreement)
+
+
+def gammas(*shape: int) -> Gammas:
+    rng = np.random.default_rng(sum(shape))
+    return Gammas(rng.gamma(2.0, size=shape), rng.gamma(2.0, size=shape))
+
+
+def believed(
+    X: Any, groups: Any = None, negative: Any = "error", rate: Gammas | None = None, known: int = 0,
+    learned: tuple[str, ...] = ("shape_W", "rate_H"), likelihood: bn.likelihoods.Likelihood | None = None,
+    H: bn.priors.Prior | None = None, shrinkage: Any = None, **data: Any,
+) -> bn.Fit:  # fmt: skip
+    """Return a fit with a posterior that no engine had to find, so that nothing is compiled."""
+    table = split_negative(read(X, groups=groups, **data), negative, "Poisson")
+    n, m = table.shape
+    model = bn.Model(2, likelihood or bn.Poisson(), bn.Gamma(1.5, 2.0), H or bn.Gamma(0.5), shrinkage)
+    q_H = gammas(2, m) if not isinstance(H, bn.Dirichlet) else Dirichlets(gammas(2, m).shape)
+    priors = (Conditional(np.asarray(0.7), *gammas(*shape)) for shape in ((1, 2), (2, 1)))
+    posterior = Posterior(gammas(n, 2), q_H, *priors, rate, model.parts[0], learned, known, table)
+    W, H_mean = posterior.means
+    agreement = Agreement(np.arange(2.0), np.full(2, 2), np.ones((2, 2)), ("converged", "max_steps"), 0)
+    return bn.Fit(
+        W=W, H=H_mean, relevance=W.sum(0), model=model, engine=bn.CAVI(starts=2), noise=model.parts[0].noise(),
+        objective=-3.5, residual=1e-3, status="converged", steps=20, trace=np.arange(3.0), agreement=agreement,
+        warnings=(), seed=1, samples=table.samples, features=table.features, groups=table.groups,
+        negative=table.negative, rate_W=np.ones(2), posterior=posterior, versions={"bayesnmf": "0"},
+    )  # fmt: skip
 
 
 CASES: dict[str, Any] = {
@@ -55,6 +90,19 @@ CASES: dict[str, Any] = {
     "a JAX key": lambda: bn.fit(counts(), rank=2, engine=replace(ENGINE, precision="float64"), seed=jax.random.key(1)),
     "rank 0": lambda: empty(bn.fit(counts(), rank="auto", engine=ENGINE)),
     "one of each": lambda: bn.fit(np.array([[3.0]]), rank=1, engine=replace(ENGINE, starts=1)),
+    "posterior": lambda: believed(named(), groups=np.arange(18) % 3),
+    "posterior of 32-bit data, shrinkage": lambda: believed(
+        counts().astype(np.float32), shrinkage=bn.ARD(), rate=gammas(2), known=1, learned=()
+    ),
+    "posterior of sparse data and all that comes beside them": lambda: believed(
+        sp.csr_array(counts() - 1), likelihood=bn.NegativeBinomial(np.linspace(0.1, 1, 9)), **observations(n=18, m=9)
+    ),
+    "posterior of weighted data, Dirichlet rows": lambda: believed(
+        counts(), H=bn.Dirichlet(0.5), weights=np.arange(1, 19), observed=counts() < 20
+    ),
+    "posterior, compressive": lambda: believed(
+        sp.csr_array(counts() - 4.0), H=bn.Dirichlet(), shrinkage=bn.Compressive(), negative="split"
+    ),
 }
 
 
@@ -63,6 +111,11 @@ def assert_same(a: Any, b: Any, where: str = "fit") -> None:
         a, b = np.asarray(a), np.asarray(b)
         assert (a.dtype, a.shape) == (b.dtype, b.shape), where
         np.testing.assert_array_equal(a, b, where)
+    elif sp.issparse(a):
+        assert type(a) is type(b), where
+        assert a.shape == b.shape, where
+        for part in ("data", "indices", "indptr"):
+            assert_same(getattr(a, part), getattr(b, part), f"{where}.{part}")
     elif is_dataclass(a):
         assert type(a) is type(b), where
         for f in fields(a):
@@ -105,6 +158,52 @@ def test_warnings_come_back_by_name(fit: bn.Fit, tmp_path: Path) -> None:
 
 def test_a_loaded_fit_projects_as_the_saved_one(fit: bn.Fit, path: Path) -> None:
     np.testing.assert_array_equal(bn.load(path).project(counts()).W, fit.project(counts()).W)
+
+
+OF_NEW_SAMPLES = """
+import sys, numpy as np, bayesnmf as bn
+fit = bn.load(sys.argv[1])
+new = fit.project(np.load(sys.argv[2]))
+found = {f"{name}.{end}": a for name in ("W", "H", "mean", "mass", "share")
+         for end, a in zip(("low", "high"), fit.interval(name, 0.8))}
+found |= {"new.low": new.interval(0.8)[0], "new.high": new.interval(0.8)[1]}
+found |= {f"drawn.{name}": a for name, a in fit.draws(7, seed=5).items()}
+found |= {f"new.drawn.{name}": a for name, a in new.draws(7, seed=5).items()}
+np.savez(sys.argv[3], elbo=fit.elbo, **found)
+"""
+
+
+def test_a_new_process_gives_the_same_intervals_and_draws(tmp_path: Path) -> None:
+    fit = bn.fit(counts(), rank=2, engine=bn.CAVI(starts=2))
+    fit.save(tmp_path / "fit.nc")
+    np.save(tmp_path / "new.npy", counts()[::-1][:12])
+    files = [str(tmp_path / name) for name in ("fit.nc", "new.npy", "found.npz")]
+    subprocess.run([sys.executable, "-c", OF_NEW_SAMPLES, *files], check=True)
+    there = np.load(files[2])
+    new = fit.project(np.load(files[1]))
+    assert there["elbo"] == fit.elbo
+    for name in ("W", "H", "mean", "mass", "share"):
+        for end, a in zip(("low", "high"), fit.interval(name, 0.8), strict=True):
+            np.testing.assert_array_equal(there[f"{name}.{end}"], a)
+    np.testing.assert_array_equal([there["new.low"], there["new.high"]], new.interval(0.8))
+    for where, made in (("drawn", fit), ("new.drawn", new)):
+        for name, a in made.draws(7, seed=5).items():
+            np.testing.assert_array_equal(there[f"{where}.{name}"], a)
+
+
+def test_large_arrays_are_compressed(fit: bn.Fit, tmp_path: Path) -> None:
+    wide = replace(fit, trace=np.arange(2.0**16))
+    wide.save(tmp_path / "fit.nc")
+    assert (tmp_path / "fit.nc").stat().st_size < wide.trace.nbytes / 2
+    assert_same(wide, bn.load(tmp_path / "fit.nc"))
+
+
+def test_files_from_before_there_were_posteriors_load(fit: bn.Fit, path: Path) -> None:
+    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        dataset = dataset.load()
+    del dataset.attrs["posterior"]
+    dataset.to_netcdf(path, engine="h5netcdf")
+    assert_same(bn.load(path), fit)
 
 
 def test_other_programs_find_named_dimensions(fit: bn.Fit, path: Path) -> None:
@@ -155,6 +254,45 @@ def test_missing_part_is_refused(path: Path) -> None:
     dataset.drop_vars("H").to_netcdf(path, engine="h5netcdf")
     with pytest.raises(bn.DataError, match="missing or damaged"):
         bn.load(path)
+
+
+@pytest.fixture(scope="module")
+def sparse_posterior(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    path = tmp_path_factory.mktemp("sparse") / "fit.nc"
+    CASES["posterior of sparse data and all that comes beside them"]().save(path)
+    with xr.open_dataset(path, engine="h5netcdf", mask_and_scale=False) as dataset:
+        return dataset.load()
+
+
+def posterior_without(dataset: xr.Dataset, part: str) -> xr.Dataset:
+    given = json.loads(dataset.attrs["posterior"])
+    return dataset.assign_attrs(posterior=json.dumps({name: a for name, a in given.items() if name != part}))
+
+
+def posterior_with(dataset: xr.Dataset, **parts: Any) -> xr.Dataset:
+    return dataset.assign_attrs(posterior=json.dumps(json.loads(dataset.attrs["posterior"]) | parts))
+
+
+DAMAGED: dict[str, Any] = {
+    "no table": lambda d: posterior_without(d, "table"),
+    "no q(W)": lambda d: posterior_without(d, "W"),
+    "no array": lambda d: d.drop_vars("posterior.H.rate"),
+    "a model where q(W) belongs": lambda d: posterior_with(d, W=json.loads(d.attrs["model"])),
+    "an unknown class": lambda d: posterior_with(d, H={"class": "os.system", "fields": {}}),
+    "text": lambda d: d.assign_attrs(posterior='"yes"'),
+    "not JSON": lambda d: d.assign_attrs(posterior="{"),
+    "q(W) of another shape": lambda d: posterior_with(d, W=json.loads(d.attrs["posterior"])["H"]),
+    "whole numbers where X belongs": lambda d: d.assign({"table.X.data": d["table.X.data"].astype(int)}),
+    "an index outside of X": lambda d: d.assign({"table.X.indices": d["table.X.indices"] + 10**6}),
+    "a row that ends before it starts": lambda d: d.assign({"table.X.indptr": d["table.X.indptr"][::-1]}),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damaged_posterior_is_refused(case: str, sparse_posterior: xr.Dataset, tmp_path: Path) -> None:
+    DAMAGED[case](sparse_posterior).to_netcdf(tmp_path / "fit.nc", engine="h5netcdf")
+    with pytest.raises(bn.DataError, match="damaged|names the class"):
+        bn.load(tmp_path / "fit.nc")
 
 
 @pytest.mark.parametrize("kept", [0, 7, 600, 0.5, -1])
