@@ -15,9 +15,9 @@ from ._resolve import auto_model, resolve
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
 from .engines import CAVI, MAP
-from .engines._families import Conditional, Dirichlets, Gammas
+from .engines._families import Conditional
 from .engines._result import EngineResult
-from .engines._variational import Beliefs
+from .engines._variational import Beliefs, Family
 from .likelihoods import Likelihood
 from .model import Model
 from .posterior import Posterior
@@ -197,19 +197,18 @@ def _assemble(result: EngineResult, model: Model, engine: MAP | CAVI, table: Tab
     )  # fmt: skip
 
 
-def _of_components(beliefs: Beliefs, kept: np.ndarray) -> tuple[Gammas, Gammas | Dirichlets, Conditional, Conditional]:
+def _of_components(beliefs: Beliefs, kept: np.ndarray) -> tuple[Family, Family, Conditional, Conditional]:
     """Return q of W and H and their priors for some of the components."""
     W, H, prior_W, prior_H, *_ = beliefs
-    q_H = Dirichlets(H.shape[kept]) if isinstance(H, Dirichlets) else _some(H, kept)
     return (
-        Gammas(W.shape[:, kept], W.rate[:, kept]), q_H,
+        jax.tree.map(lambda a: a[:, kept], W), _some(H, kept),
         Conditional(prior_W.shape, prior_W.rate[:, kept], prior_W.log_rate[:, kept]),
         Conditional(prior_H.shape, prior_H.rate[kept], prior_H.log_rate[kept]),
     )  # fmt: skip
 
 
-def _some(q: Gammas, kept: np.ndarray) -> Gammas:
-    return Gammas(q.shape[kept], q.rate[kept])
+def _some(q: Any, kept: np.ndarray) -> Any:
+    return jax.tree.map(lambda a: a[kept], q)
 
 
 def _order(

@@ -41,6 +41,8 @@ def resolve(model: Model, table: Table, engine: MAP | CAVI) -> Model:
         missing = Exponential()
     else:
         missing = Flat() if isinstance(engine, MAP) else Gamma(shape=None)
+        if not isinstance(engine, MAP) and likelihood.background == "quadratic":
+            missing = Exponential()
     if isinstance(model.shrinkage, Compressive):
         W, H = model.W or missing, model.H or Dirichlet(0.5)
     else:
@@ -100,6 +102,11 @@ def _check_posterior(model: Model, W: Prior, H: Prior, table: Table) -> None:
             raise ModelError(
                 f"HalfNormal on {name} goes with Gaussian noise; with {type(likelihood).__name__} use Gamma() or "
                 "Exponential()."
+            )
+        if likelihood.background == "quadratic" and not isinstance(prior, (Exponential, HalfNormal)):
+            raise ModelError(
+                f"With Gaussian noise the posterior of {name} is exact for Exponential() and HalfNormal(); "
+                f"got {prior!r}."
             )
     if isinstance(W, Dirichlet):
         raise ModelError("Dirichlet is for rows of H; use Gamma() for W.")

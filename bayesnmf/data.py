@@ -173,6 +173,27 @@ class Data:
             weight = jnp.ones((1, 1), gram.dtype) if weight is None else weight[None]
         return Gram(parts[0], parts[1] if self.signed else None, gram, weight)
 
+    def square_sums(self, likelihood: Likelihood, other: Array, side: Side) -> jax.Array:
+        """Return what each entry of W or H weighs in a quadratic background, given squares of the other one.
+
+        ``sum_j weight_ij precision_j (row_factor_i col_factor_j)^2 other_kj`` for W, (n, k); likewise (k, m) for H.
+        """
+        column = product(self.col_weight, likelihood.precision(self.shape[1]), self.col_factor, self.col_factor)
+        row = product(self.row_weight, self.row_factor, self.row_factor)
+        if side == "W":
+            given = _scaled(other, column, 1)
+            if self.weight is None:
+                total = jnp.broadcast_to(jnp.sum(given, 1)[None], (self.n_padded, len(other)))
+            else:
+                total = self._map(lambda tile: [_weight(tile) @ given.T])[0]
+            return _scaled(total, row, 0)
+        given = _scaled(other.T, row, 0)
+        if self.weight is None:
+            total = jnp.broadcast_to(jnp.sum(given, 0)[:, None], (len(other), self.shape[1]))
+        else:
+            total = self._sum(lambda tile, o: [o.T @ _weight(tile)], given)[0]
+        return _scaled(total, column, 1)
+
     def value(self, likelihood: Likelihood, W: Moments, H: Moments) -> jax.Array:
         """Return the log-likelihood (its bound, under a posterior) without the terms of X alone."""
         left, right = self._offset(W, H)
@@ -274,6 +295,10 @@ def _scaled(a: Array, factor: Array | None, axis: int) -> Array:
     if factor is None:
         return a
     return a * (factor if a.ndim == 1 else jnp.expand_dims(factor, 1 - axis))
+
+
+def _weight(tile: Tile) -> Array:
+    return jnp.ones_like(tile.x) if tile.weight is None else tile.weight
 
 
 def product(*factors: Array | None) -> Array | None:

@@ -109,8 +109,9 @@ class Posterior:
 
     @property
     def has_response(self) -> bool:
-        """Whether a linear response is affordable."""
-        return self.work <= MOST_WORK and 2 * self.H.shape.size <= MOST_COORDINATES
+        """Whether there is a linear response, and it is affordable."""
+        small = self.work <= MOST_WORK and 2 * self.H.shape.size <= MOST_COORDINATES
+        return small and not isinstance(self.H, Dirichlets)
 
     @cached_property
     def moved(self) -> tuple[Moved, Moved]:
@@ -124,7 +125,13 @@ class Posterior:
     @cached_property
     def response(self) -> Response:
         """How W and H move together."""
-        return Response.at(*self.moved, self.hyper, self.likelihood, self.rows)
+        try:
+            return Response.at(*self.moved, self.hyper, self.likelihood, self.rows)
+        except np.linalg.LinAlgError:
+            raise EngineError(
+                "Linear response needs a posterior at its optimum, and this one is not: the fit stopped before. Go on "
+                "from here with init=fit and more max_steps, or use method='mean_field', which is too narrow."
+            ) from None
 
     @property
     def hyper(self) -> Hyper:
@@ -181,23 +188,49 @@ class Posterior:
         return self._of_mean if name == "mean" else self._of_factors[name]
 
     def draws(self, size: int, seed: int) -> dict[str, np.ndarray]:
-        """Return draws of W (size, n, k) and H (size, k, m), rows of H summing to 1, with the response's covariance."""
-        from scipy.linalg import solve_triangular
+        """Return draws of W (size, n, k) and H (size, k, m), rows of H summing to 1.
 
+        They have the response's covariance, or are of the mean field where there is none.
+        """
         random = np.random.default_rng(seed)
+        if not self.has_response:
+            drawn_H = self._mean_field_draw("H", random, size)
+            return _unit_draws(self._mean_field_draw("W", random, size), drawn_H)
         response, (W, H) = self.response, self.moved
-        z = solve_triangular(response.lower, random.standard_normal((response.size, size)), lower=True, trans="T")
-        k, m = H.mean.shape
-        deviation = z[: k * m].T.reshape(size, k, m) * H.ee
-        drawn_H = _quantile(H.mean, deviation, (response.solve(response.gradient(_each(k, m))) ** 2).sum(0))
+        k = len(H.mean)
+        z, drawn_H = self._draw_H(random, size)
         drawn_W = np.empty((size, *W.mean.shape))
         for part, own, t in response.rows(W, self.rows):
             root = np.linalg.cholesky(own + 1e-12 * np.eye(k) * np.einsum("rkk->r", own)[:, None, None])
             noise = np.einsum("rkl,srl->srk", root, random.standard_normal((size, *own.shape[:2])))
             variance = np.einsum("rkk->rk", own) + (response.solve(t) ** 2).sum(0)
             drawn_W[:, part] = _quantile(W.mean[part], noise - np.einsum("rkz,zs->srk", t, z), variance)
-        total = drawn_H.sum(2)
-        return {"W": drawn_W * total[:, None], "H": drawn_H / total[:, :, None]}
+        return _unit_draws(drawn_W, drawn_H)
+
+    def draws_of_H(self, size: int, seed: int) -> np.ndarray:
+        """Return the H of `draws`, without the work that W takes."""
+        random = np.random.default_rng(seed)
+        drawn = self._draw_H(random, size)[1] if self.has_response else self._mean_field_draw("H", random, size)
+        return drawn / np.maximum(drawn.sum(2, keepdims=True), np.finfo(float).tiny)
+
+    def _draw_H(self, random: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return draws in the coordinates of the response (coordinates, size), and of H (size, k, m)."""
+        from scipy.linalg import solve_triangular
+
+        response, (_, H) = self.response, self.moved
+        z = solve_triangular(response.lower, random.standard_normal((response.size, size)), lower=True, trans="T")
+        k, m = H.mean.shape
+        deviation = z[: k * m].T.reshape(size, k, m) * H.ee
+        return z, _quantile(H.mean, deviation, (response.solve(response.gradient(_each(k, m))) ** 2).sum(0))
+
+    def _mean_field_draw(self, side: Literal["W", "H"], random: np.random.Generator, size: int) -> np.ndarray:
+        q = self.W if side == "W" else self.H
+        if not isinstance(q, (Gammas, Dirichlets)):
+            raise EngineError(f"There are no draws of {type(q).__name__} yet, only intervals.")
+        drawn = random.gamma(q.shape, size=(size, *q.shape.shape)) / getattr(q, "rate", 1.0)
+        if side == "H":
+            drawn[:, : self.known] = q.mean[: self.known]
+        return np.maximum(drawn, np.finfo(float).tiny)
 
     @cached_property
     def _of_factors(self) -> dict[str, Estimate]:
@@ -259,6 +292,11 @@ class Posterior:
 def _each(k: int, m: int) -> np.ndarray:
     """Return the gradient of each entry of H, (k, m, k, m)."""
     return np.eye(k * m).reshape(k, m, k, m)
+
+
+def _unit_draws(W: np.ndarray, H: np.ndarray) -> dict[str, np.ndarray]:
+    total = np.maximum(H.sum(2), np.finfo(float).tiny)
+    return {"W": W * total[:, None], "H": H / total[:, :, None]}
 
 
 def _quantile(mean: np.ndarray, deviation: np.ndarray, variance: np.ndarray) -> np.ndarray:

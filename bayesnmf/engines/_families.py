@@ -38,6 +38,25 @@ class Gammas(NamedTuple):
         return self.shape / self.rate
 
     @property
+    def power(self) -> int:
+        """Power of w in the prior."""
+        return 1
+
+    @property
+    def statistic(self) -> Any:
+        """What the rate of the prior multiplies."""
+        return self.mean
+
+    def in_units(self, unit: float) -> Gammas:
+        """Return it for w times unit."""
+        return Gammas(self.shape, self.rate / unit)
+
+    @classmethod
+    def of_point(cls, a: Any, shape: float) -> Gammas:
+        """Return one that is nearly the point `a`: the nearer, the greater the shape."""
+        return cls(shape + 0 * a, shape / a)
+
+    @property
     def log_mean(self) -> Array:
         """E log w."""
         return digamma(self.shape) - jnp.log(self.rate)
@@ -69,6 +88,25 @@ class Dirichlets(NamedTuple):
     """Rows from Dirichlet(shape_k): what a Dirichlet prior on the rows of H leads to."""
 
     shape: Any
+
+    def in_units(self, unit: float) -> Dirichlets:
+        """Return itself: rows sum to 1 in every unit."""
+        return self
+
+    @classmethod
+    def of_point(cls, a: Any, shape: float) -> Dirichlets:
+        """Return one that is nearly the point `a`, whose rows sum to 1."""
+        return cls(shape * a)
+
+    @property
+    def power(self) -> int:
+        """Power of h in the prior of a row's scale, which it does not have."""
+        return 1
+
+    @property
+    def statistic(self) -> Any:
+        """E h."""
+        return self.mean
 
     @property
     def total(self) -> Any:

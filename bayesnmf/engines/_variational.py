@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,19 +14,25 @@ from .._numerics import log_less_digamma
 from .._types import Array, Side
 from ..data import Data, Moments
 from ..likelihoods import Likelihood
-from ._families import Conditional, Dirichlets, Gammas
+from . import _truncated
+from ._families import Conditional, Gammas
 from ._freedom import corrected_noise
 from ._problem import better_noise
+from ._truncated import Squares, TruncatedNormals
 
 SHAPES = (0.03, 30.0)
 """Range of a shape that is learned."""
 
 
+Family = Any
+"""Gammas, Dirichlets or TruncatedNormals."""
+
+
 class Beliefs(NamedTuple):
     """What the next sweep needs: q of W and H, their priors as they are believed to be, q of the rates, the noise."""
 
-    W: Gammas
-    H: Gammas | Dirichlets
+    W: Family
+    H: Family
     prior_W: Conditional
     prior_H: Conditional
     rate: Gammas
@@ -54,8 +60,8 @@ class Variational:
 
     Attributes
     ----------
-    data : Data
-        X.
+    data, transposed : Data
+        X; and X' where an algorithm goes through the columns of H in sequence.
     active : array of shape (k,)
         Which of the (padded) components exist.
     known : array of shape (k, m)
@@ -73,6 +79,7 @@ class Variational:
     """
 
     data: Data
+    transposed: Data | None
     active: Array
     known: Array
     shrinkage: Shared | None
@@ -100,6 +107,14 @@ class Variational:
             Moments(*(jnp.where(rows, self.known, jnp.where(self.active[:, None], a, 0)) for a in H)),
         )
 
+    def squares(self, state: Beliefs) -> tuple[Squares, Squares]:
+        """Return E w and E w^2 of W and H, of truncated normals."""
+        assert isinstance(state.W, TruncatedNormals)
+        assert isinstance(state.H, TruncatedNormals)
+        W, H = self.moments(state)
+        square = jnp.where(self.is_known[:, None], self.known**2, jnp.where(self.active[:, None], state.H.square, 0))
+        return Squares(W.hi, jnp.where(self.active[None], state.W.square, 0)), Squares(H.hi, square)
+
     def sweep(self, state: Beliefs) -> Beliefs:
         """Update q(W), then q(H), then the rates, each at its optimum given all others."""
         state = self.update(state, "W")
@@ -110,20 +125,23 @@ class Variational:
 
     def update(self, state: Beliefs, side: Side) -> Beliefs:
         """Update q of one factor: ``shape = prior shape + lo * up, rate = prior rate + down``."""
-        up, down = self.data.sums(state.likelihood, *self.moments(state), side)
-        if side == "W":
-            return state._replace(W=state.W.update(state.prior_W, up, down))
-        return state._replace(H=state.H.update(state.prior_H, up, down))
+        own, prior = (state.W, state.prior_W) if side == "W" else (state.H, state.prior_H)
+        if isinstance(own, TruncatedNormals):
+            squares = self.squares(state)
+            new = _truncated.update(self.data, self.transposed, state.likelihood, *squares, prior, side, own.power)
+        else:
+            new = own.update(prior, *self.data.sums(state.likelihood, *self.moments(state), side))
+        return state._replace(W=new) if side == "W" else state._replace(H=new)
 
     def learn(self, state: Beliefs) -> Beliefs:
         """Update what is believed of rates and shapes of the priors."""
         W, H = state.W, state.H
-        count = {"W": self.n * jnp.sum(self.active), "H": H.shape.shape[1] * jnp.sum(self.free)}
+        count = {"W": self.n * jnp.sum(self.active), "H": self.data.shape[1] * jnp.sum(self.free)}
         for side in ("W", "H"):
             own, prior = (W, state.prior_W) if side == "W" else (H, state.prior_H)
-            total, log_total = self._total(own.mean, side), self._total(own.log_mean, side)
+            total = self._total(own.statistic, side)
             if f"shape_{side}" in self.learned:
-                mean = jnp.sum(total) / count[side]
+                mean, log_total = jnp.sum(total) / count[side], self._total(own.log_mean, side)
                 if f"rate_{side}" in self.learned:
                     gap = jnp.log(mean) - jnp.sum(log_total) / count[side]
                 else:
@@ -134,14 +152,19 @@ class Variational:
                 rate = prior.rate * shape if f"rate_{side}" not in self.learned else prior.rate
                 prior = Conditional(shape, rate, jnp.log(rate))
             if f"rate_{side}" in self.learned:
-                rate = jnp.full_like(prior.rate, prior.shape * count[side] / jnp.sum(total))
+                rate = jnp.full_like(prior.rate, prior.shape / own.power * count[side] / jnp.sum(total))
                 prior = Conditional(prior.shape, rate, jnp.log(rate))
             state = state.with_prior(side, prior)
         return state if self.shrinkage is None else self._shrink(state)
 
     def learn_noise(self, state: Beliefs) -> Beliefs:
         """Take a guarded step in the noise parameters."""
-        return state._replace(likelihood=better_noise(self.data, state.likelihood, *self.moments(state)))
+        moments = self.moments(state)
+        if not isinstance(state.W, TruncatedNormals):
+            return state._replace(likelihood=better_noise(self.data, state.likelihood, *moments))
+        total, weight = self.data.noise(state.likelihood, *moments)
+        total = total + _truncated.spread(self.data, state.likelihood, *self.squares(state))
+        return state._replace(likelihood=state.likelihood.update_noise(total, weight))
 
     def correct_noise(self, state: Beliefs) -> Beliefs:
         """Return it with noise that knows what W and H took out of it.
@@ -183,7 +206,7 @@ class Variational:
         from scipy.special import digamma
 
         assert self.shrinkage is not None
-        n, m = self.n, state.H.shape.shape[1]
+        n, m = self.n, self.data.shape[1]
         a, b = float(self.shrinkage.shape), float(self.shrinkage.rate)
         shape_W, shape_H = float(state.prior_W.shape), float(state.prior_H.shape)
         rate = a / b
@@ -210,6 +233,9 @@ class Variational:
         own = jnp.sum(self._total(state.W.divergence(state.prior_W), "W"))
         other = jnp.sum(self._total(state.H.divergence(state.prior_H), "H"))
         total = fit - own - other
+        if isinstance(state.W, TruncatedNormals):
+            spread = _truncated.spread(self.data, state.likelihood, *self.squares(state))
+            total -= jnp.sum(spread * jnp.asarray(state.likelihood.precision(self.data.shape[1]))) / 2
         if self.shrinkage is not None:
             prior = Conditional(self.shrinkage.shape, self.shrinkage.rate, jnp.log(self.shrinkage.rate))
             total -= jnp.sum(jnp.where(self.free, state.rate.divergence(prior), 0))
@@ -226,8 +252,8 @@ class Variational:
         shape, rate = self.shrinkage.shape, self.shrinkage.rate
         for side in self.shrinkage.sides:
             own, prior = (state.W, state.prior_W) if side == "W" else (state.H, state.prior_H)
-            size = self.n if side == "W" else state.H.shape.shape[1]
-            shape, rate = shape + size * prior.shape, rate + self._total(own.mean, side)
+            size = self.n if side == "W" else self.data.shape[1]
+            shape, rate = shape + size * prior.shape / own.power, rate + self._total(own.statistic, side)
         q = Gammas(jnp.broadcast_to(shape, rate.shape), rate)
         for side in self.shrinkage.sides:
             prior = state.prior_W if side == "W" else state.prior_H

@@ -16,7 +16,7 @@ from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
 from ..penalty import Penalty, Rates
-from ..priors import Dirichlet, Exponential, Flat, Gamma, Prior, Shrinkage
+from ..priors import Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior, Shrinkage
 from ._families import Conditional, Dirichlets, Gammas
 from ._loop import RUNNING, STATUS, Info, Tolerance, iterate, start_info
 from ._multiplicative import multiplicative_step
@@ -24,10 +24,14 @@ from ._prepare import Prepared, check_options
 from ._problem import Problem, State
 from ._result import EngineInfo, EngineResult, best_of
 from ._starts import draw_starts
-from ._variational import Beliefs, Shared, Variational
+from ._truncated import TruncatedNormals
+from ._variational import Beliefs, Family, Shared, Variational
 
 SHARP, POINT = 1e4, 1e8
 """Shape of a q that stands for a point: one to start from, and one that is known."""
+
+LEAST = 1e-6
+"""Least entry of a start, as a share of the mean."""
 
 WARM_UP = 50
 """Multiplicative updates before the first sweep: at the prior mean all components are alike."""
@@ -73,10 +77,11 @@ class CAVI:
     def check(self, likelihood: Likelihood) -> None:
         """Raise EngineError for options that are out of range or do not go with the likelihood."""
         check_options(self)
-        if likelihood.powers != (0.0, 1.0) or not likelihood.is_density:
+        exact = likelihood.powers == (0.0, 1.0) or likelihood.background == "quadratic"
+        if not (exact and likelihood.is_density):
             raise EngineError(
                 f"CAVI has no posterior for {type(likelihood).__name__}: its bounds are exact for Poisson, "
-                "NegativeBinomial and CompoundPoisson. Use one of these, or engine=bn.MAP()."
+                "NegativeBinomial, CompoundPoisson and Gaussian. Use one of these, or engine=bn.MAP()."
             )
 
     def run(
@@ -120,19 +125,19 @@ class _Task:
                 learned.append(f"rate_{side}")
         if isinstance(self.H, Dirichlet) and "rate_H" in learned:
             learned.remove("rate_H")
+        quadratic = ready.likelihood.background == "quadratic"
         self.shrinkage: Shrinkage | None = None
         shared = None
         if model.shrinkage is not None:
             new = model.rank - (0 if model.known is None else len(model.known))
             self.shrinkage = model.shrinkage.resolved(table.level, table.shape, max(new, 1), self.W, self.H)
             assert self.shrinkage.b is not None
-            shared = Shared(
-                ready.array(self.shrinkage.a), ready.array(self.shrinkage.b / ready.side_unit), self.shrinkage.sides
-            )
+            b = self.shrinkage.b / ready.side_unit**self.W.power
+            shared = Shared(ready.array(self.shrinkage.a), ready.array(b), self.shrinkage.sides)
+        transposed = ready.data.T if quadratic and ready.data.weight is not None and fixed is None else None
         self.problem = Variational(
-            ready.data, jnp.asarray(ready.active), ready.array(ready.known), shared, ready.array(table.total_weight),
-            tuple(learned), table.shape[0],
-            fixed is None,
+            ready.data, transposed, jnp.asarray(ready.active), ready.array(ready.known), shared,
+            ready.array(table.total_weight), tuple(learned), table.shape[0], fixed is None,
         )  # fmt: skip
 
     def run(self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None) -> Course:
@@ -182,15 +187,12 @@ class _Task:
             found.prior_W.rate[0], info, found, self.problem.learned,
         )  # fmt: skip
 
-    def _with_known(self, q: Gammas | Dirichlets) -> Gammas | Dirichlets:
+    def _with_known(self, q: Family) -> Family:
         """Return q of H of all starts, all but a point at known rows."""
         known = self.prepared.known
         rows = np.any(known, 1, keepdims=True)
-        if isinstance(q, Dirichlets):
-            return Dirichlets(np.where(rows, POINT * known, q.shape))
-        with np.errstate(divide="ignore"):
-            rate = np.where(rows, POINT / known, q.rate)
-        return Gammas(np.where(rows, POINT, q.shape), rate)
+        point = _near(q, np.maximum(known, 1e-12 * self.prepared.size), POINT)
+        return jax.tree.map(lambda a, b: np.where(rows, b, a), q, point)
 
     def _point(self) -> Problem:
         """Return the problem of plain NMF, for the first steps."""
@@ -199,17 +201,20 @@ class _Task:
         penalty = Penalty(Flat(), Flat(), None, nothing, self.problem.active, self.problem.is_known, self.problem.n)
         return Problem(ready.data, None, penalty, ready.array(1e-20 * ready.size), self.fixed is None)
 
-    def _q(self) -> tuple[Gammas, Gammas | Dirichlets]:
+    def _q(self) -> tuple[Family, Family]:
         ready = self.prepared
         W = jnp.ones((ready.data.n_padded, ready.k), ready.dtype)
         H = jnp.ones((ready.k, self.table.shape[1]), ready.dtype)
+        if ready.likelihood.background == "quadratic":
+            return TruncatedNormals(W, W, self.W.power), TruncatedNormals(H, H, self.H.power)
         return Gammas(W, W), Dirichlets(H) if isinstance(self.H, Dirichlet) else Gammas(H, H)
 
-    def _conditional(self, prior: Prior, axis: int) -> Conditional:
+    def _conditional(self, prior: Any, axis: int) -> Conditional:
         ready = self.prepared
         shape = 1.0 if prior.shape is None else float(prior.shape)
         mean = ready.size if prior.mean is None else prior.mean / ready.side_unit
-        rate = np.expand_dims(np.full(ready.k, shape / mean), axis)
+        start = float(prior.rate(np.float64(mean))) if prior.shape is not None else shape / mean
+        rate = np.expand_dims(np.full(ready.k, start), axis)
         return Conditional(ready.array(shape), ready.array(rate), ready.array(np.log(rate)))
 
     def _in_units(self, state: Beliefs, unit_H: float) -> Beliefs:
@@ -221,14 +226,11 @@ class _Task:
             rate, log_rate = (np.take(a, np.arange(rank), 1 - axis) for a in given[1:])
             return Conditional(given.shape, rate / unit, log_rate - np.log(unit))
 
-        W = Gammas(state.W.shape[:n, :rank], state.W.rate[:n, :rank] / unit_W)
-        if isinstance(state.H, Dirichlets):
-            H: Gammas | Dirichlets = Dirichlets(state.H.shape[:rank])
-        else:
-            H = Gammas(state.H.shape[:rank], state.H.rate[:rank] / unit_H)
-        rate = Gammas(state.rate.shape[:rank], state.rate.rate[:rank] * unit_W)
+        W = jax.tree.map(lambda a: a[:n, :rank], state.W).in_units(unit_W)
+        H, rate = (jax.tree.map(lambda a: a[:rank], q) for q in (state.H, state.rate))
         return Beliefs(
-            W, H, prior(state.prior_W, unit_W, 0), prior(state.prior_H, unit_H, 1), rate,
+            W, H.in_units(unit_H), prior(state.prior_W, unit_W**self.W.power, 0),
+            prior(state.prior_H, unit_H**self.H.power, 1), rate.in_units(1 / unit_W**self.W.power),
             ready.learned_likelihood(state.likelihood),
         )  # fmt: skip
 
@@ -248,23 +250,24 @@ class _Task:
             rate, log_rate = given.rate * unit, given.log_rate + np.log(unit)
             return Conditional(ready.array(given.shape), components(rate, axis), components(log_rate, axis))
 
-        if isinstance(fixed.H, Dirichlets):
-            H: Gammas | Dirichlets = Dirichlets(components(fixed.H.shape, 0))
-        else:
-            H = Gammas(components(fixed.H.shape, 0), components(fixed.H.rate * unit_H, 0))
-        rate = Gammas(components(fixed.rate.shape, 0), components(fixed.rate.rate / unit_W, 0))
-        W = jnp.ones((ready.data.n_padded, ready.k), ready.dtype)
-        return Beliefs(
-            Gammas(W, W), H, prior(fixed.prior_W, unit_W, 1), prior(fixed.prior_H, unit_H, 0), rate, ready.likelihood
+        H, rate = (
+            jax.tree.map(lambda a: components(a, 0), q)
+            for q in (fixed.H.in_units(1 / unit_H), fixed.rate.in_units(unit_W**self.W.power))
         )
+        return Beliefs(
+            self._q()[0], H, prior(fixed.prior_W, unit_W**self.W.power, 1),
+            prior(fixed.prior_H, unit_H**self.H.power, 0), rate, ready.likelihood,
+        )  # fmt: skip
 
     def _learned(self, prior: Prior, believed: Conditional) -> Prior:
         """Return a prior with its numbers as they were learned."""
-        if not isinstance(prior, (Gamma, Exponential)):
-            return prior
-        shape = float(believed.shape)
-        mean = None if self.model.shrinkage is not None else shape / float(np.ravel(believed.rate)[-1])
-        return Exponential(mean) if isinstance(prior, Exponential) else Gamma(shape, mean)
+        shape, rate = float(believed.shape), float(np.ravel(believed.rate)[-1])
+        owned = self.model.shrinkage is not None
+        if isinstance(prior, HalfNormal):
+            return HalfNormal(None if owned else float(np.sqrt(2 / (np.pi * rate))))
+        if isinstance(prior, Exponential):
+            return Exponential(None if owned else 1 / rate)
+        return Gamma(shape, None if owned else shape / rate) if isinstance(prior, Gamma) else prior
 
 
 @partial(jax.jit, static_argnames=("max_steps", "every"))
@@ -274,6 +277,7 @@ def run_starts(
 ) -> Course:  # fmt: skip
     """Run every start (leading axis of the factors) in one compiled program."""
     learns_noise = problem.update_H and first.likelihood.learned
+    corrects = learns_noise and not isinstance(first.W, TruncatedNormals)
 
     def go(state: Beliefs, again: Array) -> tuple[Beliefs, Info]:
         """Sweep until converged; the second time at noise that is corrected, and stays."""
@@ -285,14 +289,14 @@ def run_starts(
                 new = new._replace(likelihood=_choose(again, new.likelihood, problem.learn_noise(new).likelihood))
             return new, -problem.elbo(new), moved
 
-        if learns_noise:
+        if corrects:
             state = state._replace(likelihood=_choose(again, problem.correct_noise(state).likelihood, state.likelihood))
         begin = start_info(-problem.elbo(state), jnp.int32(RUNNING), -(-max_steps // every))
         return iterate(problem.sweep, check, state, begin, tolerance, every, max_steps)
 
     def one(factors: tuple[Array, Array]) -> Course:
         state = _begin(problem, point, first, factors)
-        rounds = jnp.array([False, True] if learns_noise else [False])
+        rounds = jnp.array([False, True] if corrects else [False])
         state, course = jax.lax.scan(go, state, rounds)
         last = jax.tree.map(lambda a: a[-1], course)
         return Course(state, last._replace(steps=jnp.sum(course.steps), trace=course.trace[0]))
@@ -307,7 +311,8 @@ def _choose(which: Array, a: Likelihood, b: Likelihood) -> Likelihood:
 def _begin(problem: Variational, point: Problem, first: Beliefs, factors: tuple[Array, Array]) -> Beliefs:
     """Return the beliefs after a short run of plain NMF, its scale moved to where the priors have theirs."""
     if not problem.update_H:
-        return problem.sweep(first._replace(W=_sharp(factors[0], point.floor)))
+        W = jnp.maximum(factors[0], LEAST * jnp.mean(factors[0]))
+        return problem.sweep(first._replace(W=_near(first.W, W, SHARP)))
     state = State(*factors, first.likelihood)
     state = jax.lax.fori_loop(0, WARM_UP, lambda _, s: multiplicative_step(point, s), state)
     W, H, likelihood = point.refresh_noise(state)
@@ -318,12 +323,13 @@ def _begin(problem: Variational, point: Problem, first: Beliefs, factors: tuple[
         ratio = (first.prior_W.shape / first.prior_W.rate[0]) / (first.prior_H.shape / first.prior_H.rate[:, 0])
         scale = jnp.sqrt(ratio * size_H / jnp.where(size_W > 0, size_W, 1))
     scale = jnp.where(problem.free & (scale > 0), scale, 1)
-    W, H = W * scale[None], H / scale[:, None]
-    q_H = Dirichlets(SHARP * H + first.prior_H.shape) if isinstance(first.H, Dirichlets) else _sharp(H, point.floor)
-    beliefs = first._replace(W=_sharp(W, point.floor), H=q_H, likelihood=likelihood)
+    W, H = (jnp.maximum(a, LEAST * jnp.mean(a)) for a in (W * scale[None], H / scale[:, None]))
+    beliefs = first._replace(W=_near(first.W, W, SHARP), H=_near(first.H, H, SHARP), likelihood=likelihood)
     return problem.sweep(problem.learn(beliefs))
 
 
-def _sharp(a: Array, floor: Array) -> Gammas:
-    """Return a q that is nearly the point `a`."""
-    return Gammas(jnp.full_like(a, SHARP), SHARP / jnp.maximum(a, floor))
+def _near(q: Family, point: Any, shape: float) -> Family:
+    """Return a q of the same family that is nearly a point."""
+    if isinstance(q, TruncatedNormals):
+        return TruncatedNormals.of_point(point, shape, q.power)
+    return q.of_point(point, shape)

@@ -1,0 +1,193 @@
+"""Truncated normals: what exponential and half-normal priors lead to with Gaussian noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import log_ndtr
+from jax.scipy.stats import norm
+
+from .._types import Array, Side
+from ..data import Data, Moments, Tile, product
+from ..likelihoods import Likelihood
+from ._families import Conditional
+
+TAIL = -3.0
+"""Location, in standard deviations, below which a continued fraction takes over."""
+
+
+def standard(z: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return E y, E y^2 and E log q + log sigma of y >= 0 with density exp(z y - y^2 / 2), sigma the unit of y.
+
+    With t = -z large, Mills' ratio is the continued fraction 1 / (t + 1 / (t + 2 / (t + ...))), and no digits cancel.
+    """
+    tail = z < TAIL
+    t = jnp.where(tail, -z, -TAIL)
+    rest = t
+    for level in range(40, 2, -1):
+        rest = t + level / rest
+    step = 2 / rest
+    y_tail, square_tail = 1 / (t + step), step / (t + step)
+    inside = jnp.where(tail, 0.0, z)
+    hazard = jnp.exp(norm.logpdf(inside) - log_ndtr(inside))
+    y = jnp.where(tail, y_tail, inside + hazard)
+    square = jnp.where(tail, square_tail, 1 + inside * (inside + hazard))
+    half = 0.5 * jnp.log(2 * jnp.pi)
+    own_tail = -t * y_tail / 2 - 0.5 + jnp.log(t + y_tail)
+    own = inside * hazard / 2 - 0.5 - half - log_ndtr(inside)
+    return y, square, jnp.where(tail, own_tail, own)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["linear", "quadratic"], meta_fields=["power"])
+@dataclass(frozen=True)
+class TruncatedNormals:
+    """q(w) proportional to ``exp(linear w - quadratic w^2 / 2)``, w >= 0, entry by entry.
+
+    `power` is that of the prior: 1 for Exponential, 2 for HalfNormal.
+    """
+
+    linear: Any
+    quadratic: Any
+    power: int = field(metadata={"static": True})
+
+    def in_units(self, unit: float) -> TruncatedNormals:
+        """Return it for w times unit."""
+        return TruncatedNormals(self.linear / unit, self.quadratic / unit**2, self.power)
+
+    @classmethod
+    def of_point(cls, a: Any, shape: float, power: int = 1) -> TruncatedNormals:
+        """Return one that is nearly the point `a`: the nearer, the greater the shape."""
+        return cls(shape / a, shape / a**2, power)
+
+    @property
+    def mean(self) -> Any:
+        """E w."""
+        return self._standard[0] / jnp.sqrt(self.quadratic)
+
+    @property
+    def square(self) -> Any:
+        """E w^2."""
+        return self._standard[1] / self.quadratic
+
+    @property
+    def moments(self) -> Moments:
+        """E w, twice."""
+        mean = self.mean
+        return Moments(mean, mean)
+
+    @property
+    def variance(self) -> Any:
+        """Variance of each entry."""
+        y, square, _ = self._standard
+        return jnp.maximum(square - y**2, 1e-6 * square) / self.quadratic
+
+    @property
+    def statistic(self) -> Any:
+        """E w^power / power, what the rate of the prior multiplies."""
+        return self.mean if self.power == 1 else self.square / 2
+
+    def divergence(self, prior: Conditional) -> jax.Array:
+        """Return KL(q || prior), entry by entry."""
+        own = self._standard[2] + jnp.log(self.quadratic) / 2
+        constant = 0.0 if self.power == 1 else 0.5 * jnp.log(2 / jnp.pi)
+        return own - prior.log_rate / self.power - constant + prior.rate * self.statistic
+
+    @property
+    def _standard(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return standard(self.linear / jnp.sqrt(self.quadratic))
+
+
+class Squares(NamedTuple):
+    """E w and E w^2 of one factor, padding and known rows included."""
+
+    mean: Array
+    square: Array
+
+
+def update(
+    data: Data, transposed: Data | None, likelihood: Likelihood, W: Squares, H: Squares, prior: Conditional, side: Side,
+    power: int,
+) -> TruncatedNormals:  # fmt: skip
+    """Return q of one factor with each of its components, in turn, at its optimum given all others."""
+    if data.weight is None:
+        return _from_gram(data, likelihood, W, H, prior, side, power)
+    precision = likelihood.precision(data.shape[1])
+
+    def step(tile: Tile, mean: Array, factor: Array, other: Array) -> Array:
+        return _from_residual(tile, mean, factor, other, prior, power)
+
+    if side == "W":
+        data = replace(data, col_weight=product(data.col_weight, precision))
+        both = data.map_rows(step, W.mean, jnp.concatenate([H.mean, jnp.sqrt(H.square)]))
+        return TruncatedNormals(both[:, : len(H.mean)], both[:, len(H.mean) :], power)
+    assert transposed is not None
+    data = replace(transposed, row_weight=product(transposed.row_weight, precision))
+    both = data.map_rows(step, H.mean.T, jnp.concatenate([W.mean.T, jnp.sqrt(W.square).T]))
+    return TruncatedNormals(both.T[: len(H.mean)], both.T[len(H.mean) :], power)
+
+
+def _from_gram(
+    data: Data, likelihood: Likelihood, W: Squares, H: Squares, prior: Conditional, side: Side, power: int
+) -> TruncatedNormals:
+    part = data.gram(likelihood, W.mean, H.mean, side)
+    cross = part.positive if part.negative is None else part.positive - part.negative
+    quadratic = data.square_sums(likelihood, H.square if side == "W" else W.square.T, side)
+    mean, weight, rate = H.mean, part.weight[0], jnp.ravel(prior.rate)
+    if side == "W":
+        mean, cross, quadratic, weight = W.mean.T, cross.T, quadratic.T, part.weight[:, 0]
+
+    def coordinate(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        mean, linear = carry
+        new = cross[k] - weight * (part.gram[k] @ mean - part.gram[k, k] * mean[k])
+        q = _with_prior(new, quadratic[k], rate[k], power)
+        return mean.at[k].set(q.mean), linear.at[k].set(q.linear)
+
+    _, linear = jax.lax.fori_loop(0, mean.shape[0], coordinate, (mean, jnp.zeros_like(mean)))
+    if side == "W":
+        linear, quadratic, rate = linear.T, quadratic.T, rate[None]
+    else:
+        rate = rate[:, None]
+    return TruncatedNormals(linear, jnp.maximum(quadratic + (rate if power == 2 else 0), LEAST), power)
+
+
+def _from_residual(tile: Tile, own: Array, factor: Array, other: Array, prior: Conditional, power: int) -> Array:
+    k = own.shape[1]
+    mean, root = other[:k], other[k:]
+    rate = jnp.ravel(prior.rate)
+    weight = jnp.ones_like(tile.x) if tile.weight is None else tile.weight
+
+    def coordinate(c: Array, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        own, residual, linear, quadratic = carry
+        basis = factor * mean[c][None]
+        weighted = weight * basis
+        new = jnp.sum(weighted * residual, 1) + jnp.sum(weighted * basis, 1) * own[c]
+        q = _with_prior(new, jnp.sum(weight * (factor * root[c][None]) ** 2, 1), rate[c], power)
+        moved = q.mean
+        residual = residual - (moved - own[c])[:, None] * basis
+        return own.at[c].set(moved), residual, linear.at[c].set(q.linear), quadratic.at[c].set(q.quadratic)
+
+    nothing = jnp.zeros_like(own.T)
+    residual = tile.x - factor * (own @ mean)
+    _, _, linear, quadratic = jax.lax.fori_loop(0, k, coordinate, (own.T, residual, nothing, nothing))
+    return jnp.concatenate([linear.T, quadratic.T], 1)
+
+
+def _with_prior(linear: Array, quadratic: Array, rate: Array, power: int) -> TruncatedNormals:
+    if power == 1:
+        return TruncatedNormals(linear - rate, jnp.maximum(quadratic, LEAST), power)
+    return TruncatedNormals(linear, quadratic + rate, power)
+
+
+LEAST = 1e-12
+"""Least precision of an entry, for data of a level near 1: where nothing is known of the other side."""
+
+
+def spread(data: Data, likelihood: Likelihood, W: Squares, H: Squares) -> jax.Array:
+    """Return the variance of the means under q, summed over samples with weights and offsets, (m,)."""
+    total = jnp.sum(H.square * data.square_sums(likelihood, W.square.T, "H"), 0)
+    total -= jnp.sum(H.mean**2 * data.square_sums(likelihood, W.mean.T**2, "H"), 0)
+    return total / jnp.asarray(likelihood.precision(data.shape[1]))
