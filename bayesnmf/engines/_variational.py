@@ -163,7 +163,7 @@ class Variational:
         if not isinstance(state.W, TruncatedNormals):
             return state._replace(likelihood=better_noise(self.data, state.likelihood, *moments))
         total, weight = self.data.noise(state.likelihood, *moments)
-        total = total + _truncated.spread(self.data, state.likelihood, *self.squares(state))
+        total = total + _truncated.spread(self.data, state.likelihood, *self.squares(state))[None]
         return state._replace(likelihood=state.likelihood.update_noise(total, weight))
 
     def correct_noise(self, state: Beliefs) -> Beliefs:
