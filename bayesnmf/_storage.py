@@ -17,6 +17,7 @@ from ._errors import DataError, Finding
 from ._input import Table
 from .engines import CAVI, MAP
 from .engines._families import Conditional, Dirichlets, Gammas
+from .engines._truncated import TruncatedNormals
 from .likelihoods import BetaDivergence, Gaussian, Likelihood, NegativeBinomial, Poisson
 from .model import Model
 from .posterior import Posterior
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 KIND = "bayesnmf fit"
 
-FAMILIES = (Gammas, Dirichlets)
+FAMILIES = (Gammas, Dirichlets, TruncatedNormals)
 """What q(W) and q(H) may be."""
 
 CLASSES: dict[str, type] = {
@@ -206,6 +207,7 @@ def _to_dataset(fit: Fit) -> xr.Dataset:
         "model": json.dumps(model),
         "engine": json.dumps(engine),
         "posterior": json.dumps(posterior),
+        "likelihood_chosen": json.dumps(fit.likelihood_chosen),
         "noise": json.dumps(list(fit.noise)),
         "versions": json.dumps(fit.versions),
         "warnings": json.dumps([[w.name, w.message] for w in fit.warnings]),
@@ -259,6 +261,7 @@ def _from_dataset(dataset: xr.Dataset) -> Fit:
         agreement=agreement, warnings=tuple(Finding(*pair) for pair in text("warnings")), seed=text("seed"),
         samples=names("sample"), features=names("feature"), groups=groups, negative=text("negative"),
         rate_W=values("rate_W"), versions=text("versions"),
+        likelihood_chosen=bool(json.loads(dataset.attrs.get("likelihood_chosen", "false"))),
     )  # fmt: skip
     # files from before there were posteriors do not say that they have none
     posterior = json.loads(dataset.attrs.get("posterior", "null"))

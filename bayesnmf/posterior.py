@@ -15,6 +15,7 @@ from .align import unit_rows
 from .engines._families import Conditional, Dirichlets, Gammas
 from .engines._prepare import Rows, dense_rows
 from .engines._response import Hyper, Moved, Response
+from .engines._truncated import TruncatedNormals
 from .engines._variational import Beliefs, Family
 from .likelihoods import Likelihood
 
@@ -92,7 +93,8 @@ class Posterior:
     @property
     def means(self) -> tuple[np.ndarray, np.ndarray]:
         """W and H, with rows of H that sum to 1."""
-        return unit_rows(np.asarray(self.W.mean), np.asarray(self.H.mean))
+        (W, _), (H, _) = self._moments
+        return unit_rows(W, H)
 
     def projected(self, W: Gammas, table: Table) -> Posterior:
         """Return the posterior of new samples, with all else as it was fitted."""
@@ -104,13 +106,13 @@ class Posterior:
     @property
     def work(self) -> float:
         """Operations that a linear response takes, about."""
-        n, k = self.W.shape.shape
-        return n * 2 * k * (2.0 * self.H.shape.size) ** 2
+        n, k = self.W.mean.shape
+        return n * 2 * k * (2.0 * self.H.mean.size) ** 2
 
     @property
     def has_response(self) -> bool:
         """Whether there is a linear response, and it is affordable."""
-        small = self.work <= MOST_WORK and 2 * self.H.shape.size <= MOST_COORDINATES
+        small = self.work <= MOST_WORK and 2 * self.H.mean.size <= MOST_COORDINATES
         return small and not isinstance(self.H, Dirichlets)
 
     @cached_property
@@ -207,7 +209,7 @@ class Posterior:
             drawn_W[:, part] = _quantile(W.mean[part], noise - np.einsum("rkz,zs->srk", t, z), variance)
         return _unit_draws(drawn_W, drawn_H)
 
-    def draws_of_H(self, size: int, seed: int) -> np.ndarray:
+    def draws_of_H(self, size: int, seed: int | list[int]) -> np.ndarray:
         """Return the H of `draws`, without the work that W takes."""
         random = np.random.default_rng(seed)
         drawn = self._draw_H(random, size)[1] if self.has_response else self._mean_field_draw("H", random, size)
@@ -225,12 +227,15 @@ class Posterior:
 
     def _mean_field_draw(self, side: Literal["W", "H"], random: np.random.Generator, size: int) -> np.ndarray:
         q = self.W if side == "W" else self.H
-        if not isinstance(q, (Gammas, Dirichlets)):
-            raise EngineError(f"There are no draws of {type(q).__name__} yet, only intervals.")
-        drawn = random.gamma(q.shape, size=(size, *q.shape.shape)) / getattr(q, "rate", 1.0)
+        if isinstance(q, TruncatedNormals):
+            drawn = _above_zero(np.asarray(q.linear), np.asarray(q.quadratic), random, size)
+        else:
+            drawn = random.gamma(q.shape, size=(size, *q.shape.shape)) / getattr(q, "rate", 1.0)
+        if isinstance(q, Dirichlets):
+            drawn /= np.maximum(drawn.sum(2, keepdims=True), np.finfo(float).tiny)
         if side == "H":
-            drawn[:, : self.known] = q.mean[: self.known]
-        return np.maximum(drawn, np.finfo(float).tiny)
+            drawn[:, : self.known] = self._moments[1][0][: self.known]
+        return drawn
 
     @cached_property
     def _of_factors(self) -> dict[str, Estimate]:
@@ -271,18 +276,27 @@ class Posterior:
         return Estimate(W.mean @ H.mean, variance)
 
     @cached_property
+    def _moments(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Mean and variance of W, and of H, under q."""
+        with jax.enable_x64(True):
+            return [(np.asarray(q.mean, float), np.asarray(q.variance, float)) for q in (self.W, self.H)]
+
+    @cached_property
     def _mean_field(self) -> dict[Name, Estimate]:
-        W, H = self.W, self.H
-        known = (np.arange(len(H.shape)) < self.known)[:, None]
+        W, H = (Estimate(*moments) for moments in self._moments)
+        known = (np.arange(len(H.mean)) < self.known)[:, None]
         var_W, var_H = W.variance, np.where(known, 0, H.variance)
         size, of_size = H.mean.sum(1), var_H.sum(1)
         unit = H.mean / size[:, None]
+        var_unit = (var_H * (1 - 2 * unit) + unit**2 * of_size[:, None]) / size[:, None] ** 2
+        if isinstance(self.H, Dirichlets):  # its rows sum to 1 as they are
+            of_size, var_unit = np.zeros(len(size)), var_H
         mass = W.mean.sum(0) * size
         of_mass = var_W.sum(0) * size**2 + W.mean.sum(0) ** 2 * of_size
         share = mass / mass.sum()
         return {
             "W": Estimate(W.mean * size, var_W * size**2 + W.mean**2 * of_size),
-            "H": Estimate(unit, (var_H * (1 - 2 * unit) + unit**2 * of_size[:, None]) / size[:, None] ** 2),
+            "H": Estimate(unit, var_unit),
             "mean": Estimate(W.mean @ H.mean, var_W @ (var_H + H.mean**2) + W.mean**2 @ var_H),
             "mass": Estimate(mass, of_mass),
             "share": Estimate(share, ((1 - 2 * share) * of_mass + share**2 * of_mass.sum()) / mass.sum() ** 2),
@@ -292,6 +306,18 @@ class Posterior:
 def _each(k: int, m: int) -> np.ndarray:
     """Return the gradient of each entry of H, (k, m, k, m)."""
     return np.eye(k * m).reshape(k, m, k, m)
+
+
+def _above_zero(linear: np.ndarray, quadratic: np.ndarray, random: np.random.Generator, size: int) -> np.ndarray:
+    """Return draws of w >= 0 with density exp(linear w - quadratic w^2 / 2)."""
+    from scipy.special import log_ndtr, ndtri_exp
+
+    root = np.sqrt(quadratic)
+    z, log_rank = linear / root, np.log(1 - random.random((size, *linear.shape)))
+    # far in the tail it is exponential, and the difference below would have no digits
+    far = z < -1e3
+    near = np.where(far, 0, z)
+    return np.where(far, log_rank / np.where(far, linear, -1), (near - ndtri_exp(log_ndtr(near) + log_rank)) / root)
 
 
 def _unit_draws(W: np.ndarray, H: np.ndarray) -> dict[str, np.ndarray]:

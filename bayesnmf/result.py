@@ -135,6 +135,8 @@ class Fit:
         Rate of the prior of each column of W, as `project` uses it.
     posterior : Posterior or None
         q(W) q(H), of a posterior engine.
+    likelihood_chosen : bool
+        Whether the likelihood was left out, and chosen by what X is.
     versions : dict
         Versions of what it was made with.
     """
@@ -159,6 +161,7 @@ class Fit:
     negative: str | None
     rate_W: np.ndarray
     posterior: Posterior | None = None
+    likelihood_chosen: bool = False
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -183,16 +186,47 @@ class Fit:
 
     @property
     def plot(self) -> FitPlots:
-        """Pictures: ``fit.plot.components()``, ``.activities()``, ``.relevance()``, ``.agreement()``, ``.trace()``."""
+        """Pictures: ``fit.plot.components()``, ``.activities()``, ``.shares()``; see `FitPlots`."""
         from .plotting import FitPlots
 
         return FitPlots(self)
 
     def summary(self, top: int = 5) -> pd.DataFrame:
-        """Return a table with a row for each component: mass, share, relevance, recurrence, top features."""
+        """Return a table with a row for each component: mass, share, relevance, recurrence, top features.
+
+        With a posterior it has the ends of a 90% interval of the share too.
+        """
         from .summaries import summary
 
         return summary(self, top)
+
+    def markers(self, component: int, prob: float = 0.9, *, size: int = 1000, seed: int = 0) -> pd.DataFrame:
+        """Return the features of a component, those first that are surely larger in it than in every other one.
+
+        Parameters
+        ----------
+        component : int
+            Row of H.
+        prob : float
+            Probability inside the intervals of the shares.
+        size, seed : int
+            Draws from which the probabilities are counted: with 1000 their Monte Carlo error is below 0.016.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each feature, indexed by its column in H. Columns: ``feature``, ``share`` (of the component),
+            ``low`` and ``high`` (ends of its interval), ``probability`` (that the share is larger here than in every
+            other component; missing where there is no other). Sorted by probability, then by share.
+
+        Raises
+        ------
+        EngineError
+            For a MAP fit, which is one point, and for a component that there is not.
+        """
+        from .summaries import markers
+
+        return markers(self, component, prob, size, seed)
 
     def interval(
         self, name: Name = "H", prob: float = 0.9, *, method: Method | None = None
@@ -208,24 +242,25 @@ class Fit:
             Probability inside.
         method : {"linear_response", "mean_field"}, optional
             Linear response where it is affordable: how W and H move together about the fit, as a Gamma with that
-            variance. The mean field ignores that, and is too narrow.
+            variance. The mean field ignores that, and is too narrow. ``print(fit)`` says which one is the default.
 
         Raises
         ------
         EngineError
-            For a MAP fit, which is one point.
+            For a MAP fit, which is one point, and where a fit stopped so early that linear response is not defined.
         """
         return _interval(self.posterior, name, prob, method)
 
     def draws(self, size: int = 500, *, seed: int = 0) -> dict[str, np.ndarray]:
         """Return draws of W (size, n, rank) and H (size, rank, m), each H with unit row sums.
 
-        They have the covariance and the marginals of linear response. Same seed, same draws.
+        They have the covariance and the marginals of linear response, or are of the mean field where `interval` is.
+        Same seed, same draws.
 
         Raises
         ------
         EngineError
-            For a MAP fit, which is one point.
+            For a MAP fit, which is one point, and where a fit stopped so early that linear response is not defined.
         """
         return _draws(self.posterior, size, seed)
 
@@ -273,6 +308,9 @@ def _interval(
         raise EngineError(NO_INTERVAL)
     if not 0 < prob < 1:
         raise EngineError(f"Expected prob between 0 and 1, such as 0.9; got {prob!r}.")
+    if name in ("W", "H", "mean", "mass", "share") and posterior.W.mean.shape[1] == 0:
+        nothing = _none(posterior)[name]
+        return nothing, nothing.copy()
     if method is None:
         method = "linear_response" if posterior.has_response else "mean_field"
     return posterior.estimate(name, method).interval(prob)
@@ -281,7 +319,18 @@ def _interval(
 def _draws(posterior: Posterior | None, size: int, seed: int) -> dict[str, np.ndarray]:
     if posterior is None:
         raise EngineError(NO_INTERVAL)
+    if posterior.W.mean.shape[1] == 0:
+        return {name: np.zeros((size, *_none(posterior)[name].shape)) for name in ("W", "H")}
     return posterior.draws(size, seed)
+
+
+def _none(posterior: Posterior) -> dict[str, np.ndarray]:
+    """Return what there is where no component was kept."""
+    n, m = posterior.table.shape
+    return {
+        "W": np.zeros((n, 0)), "H": np.zeros((0, m)), "mean": np.zeros((n, m)), "mass": np.zeros(0),
+        "share": np.zeros(0),
+    }  # fmt: skip
 
 
 def match(fit_a: Fit, fit_b: Fit) -> Match:

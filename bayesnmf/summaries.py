@@ -6,15 +6,56 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .result import Fit
+from ._errors import EngineError
+from .posterior import Name
+from .priors import Prior
+from .result import NO_INTERVAL, Fit
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+PROB = 0.9
+"""Probability inside the intervals of tables, pictures and pages."""
+
+
+HELD = 2**25
+"""Numbers drawn at a time."""
+
+
 def feature_names(fit: Fit) -> tuple[str, ...]:
     """Return the names of the features, or "feature 0", "feature 1", ... where X had none."""
     return fit.features or tuple(f"feature {j}" for j in range(fit.H.shape[1]))
+
+
+def intervals(fit: Fit, name: Name) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return 90% intervals as `Fit.interval` does, or None where the fit has none.
+
+    >>> import numpy as np, bayesnmf as bn
+    >>> from bayesnmf.summaries import intervals
+    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2, engine=bn.MAP())
+    >>> intervals(fit, "share") is None
+    True
+    """
+    try:
+        return fit.interval(name, PROB)
+    except EngineError:
+        return None
+
+
+def kind_of_intervals(fit: Fit) -> str:
+    """Return in a few words how the intervals of a fit are made.
+
+    >>> import numpy as np, bayesnmf as bn
+    >>> from bayesnmf.summaries import kind_of_intervals
+    >>> kind_of_intervals(bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2, engine=bn.MAP()))
+    'none: a MAP fit is one point and has no error bars'
+    """
+    if fit.posterior is None:
+        return "none: a MAP fit is one point and has no error bars"
+    if fit.posterior.has_response:
+        return "linear response about this optimum, given the rank and the likelihood"
+    return "mean field: too narrow, since it ignores how W and H move together"
 
 
 def describe(fit: Fit) -> str:
@@ -34,7 +75,7 @@ def describe(fit: Fit) -> str:
     Examples
     --------
     >>> import numpy as np, bayesnmf as bn
-    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2, engine=bn.MAP())
     >>> print(repr(fit).splitlines()[0])
     Fit of 20 samples x 10 features: 2 components, Poisson, MAP
     """
@@ -50,21 +91,53 @@ def describe(fit: Fit) -> str:
     for name, value in fit.noise.items():
         low, high = np.min(value), np.max(value)
         lines.append(f"  noise      {name} {low:.4g}" + ("" if np.ndim(value) == 0 else f" to {high:.4g}"))
+    if fit.likelihood_chosen:
+        lines.append(f"  likelihood {likelihood} was chosen, since X {_reason(fit)}; likelihood= takes another")
+    if fit.posterior is not None:
+        lines.append(f"  priors     {_priors(fit)}")
     if fit.negative is not None:
         lines.append(f'  negative   entries below 0: "{fit.negative}"')
-    lines.append(
-        f"  course     {fit.status} after {fit.steps} steps; objective {fit.objective:.6g}, residual {fit.residual:.2g}"
-    )
+    reached = f"objective {fit.objective:.6g}" if fit.posterior is None else f"ELBO {fit.elbo:.6g}"
+    lines.append(f"  course     {fit.status} after {fit.steps} steps; {reached}, residual {fit.residual:.2g}")
     lines.append(f"  starts     {fit.agreement}")
-    lines.append("  intervals  none: a MAP fit is one point and has no error bars")
+    lines.append(f"  intervals  {kind_of_intervals(fit)}")
     lines += [f"  warning    {finding}" for finding in fit.warnings]
     return "\n".join(lines)
+
+
+def _reason(fit: Fit) -> str:
+    support = fit.model.parts[0].support
+    if support == "real":
+        return "has negative entries"
+    if support == "counts" and fit.posterior is not None:
+        return "holds whole numbers"
+    return "has no negative entry" if fit.posterior is None else "is no counts, and has no negative entry"
+
+
+def _priors(fit: Fit) -> str:
+    """Return the priors of W and H with their numbers, and which of these were learned."""
+    assert fit.posterior is not None
+    _, W, H = fit.model.parts
+    text = ", ".join(_prior(side, prior) for side, prior in (("W", W), ("H", H)))
+    if fit.model.shrinkage is not None:
+        text += f", scaled by {type(fit.model.shrinkage).__name__}"
+    learned = [name.replace("rate", "mean").replace("_", " of ") for name in fit.posterior.learned]
+    return text + (f"; learned: {', '.join(learned)}" if learned else "")
+
+
+def _prior(side: str, prior: Prior) -> str:
+    numbers = {"shape": prior.shape, "mean": prior.mean}
+    if type(prior).__name__ in ("Exponential", "HalfNormal"):
+        del numbers["shape"]
+    given = ", ".join(f"{name} {float(value):.3g}" for name, value in numbers.items() if value is not None)
+    return f"{side} {type(prior).__name__}({given})"
 
 
 def summary(fit: Fit, top: int = 5) -> pd.DataFrame:
     """Return a table with a row for each component. `Fit.summary` is the public door.
 
-    Not for certainty: a MAP fit has no intervals. `recurrence` says which components other random starts find too.
+    The interval of a share is given the number of components, and about this optimum only; a MAP fit has none.
+    `recurrence` says which components other random starts find too.
 
     Parameters
     ----------
@@ -77,14 +150,15 @@ def summary(fit: Fit, top: int = 5) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Index ``component``, counted from 0 as in ``fit.H``. Columns: ``mass`` (total over all samples, in the unit of
-        X), ``share`` (of the mass of W H), ``relevance`` (ARD's, else the share), ``recurrence`` (share of the starts
-        that have a match of cosine 0.9 or more; missing for a single start), ``top_features`` (name and share of the
-        component, the largest first; below 0.1% left out).
+        X), ``share`` (of the mass of W H), with a posterior ``share_low`` and ``share_high`` (ends of its 90% interval;
+        missing where the fit stopped too early to have one), ``relevance`` (of shrinkage, else the share),
+        ``recurrence`` (share of the starts that have a match of cosine 0.9 or more; missing for a single start),
+        ``top_features`` (name and share of the component, the largest first; below 0.1% left out).
 
     Examples
     --------
     >>> import numpy as np, bayesnmf as bn
-    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2, engine=bn.MAP())
     >>> fit.summary(top=3).columns.tolist()
     ['mass', 'share', 'relevance', 'recurrence', 'top_features']
     """
@@ -97,7 +171,7 @@ def summary(fit: Fit, top: int = 5) -> pd.DataFrame:
         for row, order in zip(fit.H, largest, strict=True)
     ]
     alone = len(fit.agreement.rank) == 1
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "mass": fit.mass,
             "share": fit.share,
@@ -107,3 +181,79 @@ def summary(fit: Fit, top: int = 5) -> pd.DataFrame:
         },
         index=pd.RangeIndex(fit.rank, name="component"),
     )
+    if fit.posterior is not None:
+        low, high = intervals(fit, "share") or np.full((2, fit.rank), np.nan)
+        table.insert(2, "share_low", low)
+        table.insert(3, "share_high", high)
+    return table
+
+
+def markers(fit: Fit, component: int, prob: float = PROB, size: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Return the features of a component by how surely they are its own. `Fit.markers` is the public door.
+
+    A feature that is large in a component need not mark it: it may be as large in another. Where intervals are those
+    of the mean field, so are the draws, and the probabilities are too sure.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit with a posterior.
+    component : int
+        Row of H.
+    prob : float
+        Probability inside the intervals of the shares.
+    size, seed : int
+        Draws from which probabilities are counted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See `Fit.markers`.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesnmf as bn
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.poisson(rng.gamma(1.0, 50.0, (30, 2)) @ np.kron(np.eye(2), np.full((1, 5), 0.2)))
+    >>> table = bn.fit(X, rank=2, engine=bn.CAVI(starts=1)).markers(component=0)
+    >>> table.columns.tolist()
+    ['feature', 'share', 'low', 'high', 'probability']
+    >>> int((table["probability"] > 0.95).sum())
+    5
+    """
+    import pandas as pd
+
+    if fit.posterior is None:
+        raise EngineError(NO_INTERVAL)
+    whole = isinstance(component, (int, np.integer)) and not isinstance(component, bool)
+    if not whole or not 0 <= component < fit.rank:
+        there = f"a component from 0 to {fit.rank - 1}" if fit.rank else "a component, and the fit kept none"
+        raise EngineError(f"Expected {there}; got {component!r}.")
+    low, high = fit.interval("H", prob)
+    table = pd.DataFrame(
+        {
+            "feature": pd.Series(feature_names(fit), dtype=object),
+            "share": fit.H[component],
+            "low": low[component],
+            "high": high[component],
+            "probability": _largest(fit, int(component), size, seed),
+        },
+        index=pd.RangeIndex(fit.H.shape[1], name="column"),
+    )
+    return table.sort_values(["probability", "share"], ascending=False, kind="stable")
+
+
+def _largest(fit: Fit, component: int, size: int, seed: int) -> np.ndarray:
+    """Return the probability that each share is larger in a component than in every other, (m,), from draws."""
+    assert fit.posterior is not None
+    k, m = fit.H.shape
+    if k == 1:
+        return np.full(m, np.nan)
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise EngineError(f"Expected size to be a whole number of draws, at least 1; got {size!r}.")
+    times = np.zeros(m)
+    most = max(1, HELD // (k * m))
+    for block, start in enumerate(range(0, size, most)):
+        drawn = fit.posterior.draws_of_H(min(most, size - start), seed if size <= most else [seed, block])
+        times += (drawn[:, component] > np.delete(drawn, component, 1).max(1)).sum(0)
+    return times / size

@@ -18,6 +18,7 @@ from helpers import observations
 import bayesnmf as bn
 from bayesnmf._input import read, split_negative
 from bayesnmf.engines._families import Conditional, Dirichlets, Gammas
+from bayesnmf.engines._truncated import TruncatedNormals
 from bayesnmf.posterior import Posterior
 from bayesnmf.result import Agreement
 
@@ -49,7 +50,9 @@ def believed(
     H: bn.priors.Prior | None = None, shrinkage: Any = None, **data: Any,
 ) -> bn.Fit:  # fmt: skip
     """Return a fit with a posterior that no engine had to find, so that nothing is compiled."""
-    table = split_negative(read(X, groups=groups, **data), negative, "Poisson")
+    table = read(X, groups=groups, **data)
+    if negative != "error":
+        table = split_negative(table, negative, "Poisson")
     n, m = table.shape
     model = bn.Model(2, likelihood or bn.Poisson(), bn.Gamma(1.5, 2.0), H or bn.Gamma(0.5), shrinkage)
     q_H = gammas(2, m) if not isinstance(H, bn.Dirichlet) else Dirichlets(gammas(2, m).shape)
@@ -61,8 +64,16 @@ def believed(
         W=W, H=H_mean, relevance=W.sum(0), model=model, engine=bn.CAVI(starts=2), noise=model.parts[0].noise(),
         objective=-3.5, residual=1e-3, status="converged", steps=20, trace=np.arange(3.0), agreement=agreement,
         warnings=(), seed=1, samples=table.samples, features=table.features, groups=table.groups,
-        negative=table.negative, rate_W=np.ones(2), posterior=posterior, versions={"bayesnmf": "0"},
+        negative=table.negative, rate_W=np.ones(2), posterior=posterior, likelihood_chosen=True,
+        versions={"bayesnmf": "0"},
     )  # fmt: skip
+
+
+def normal() -> bn.Fit:
+    fit = believed(counts() - 9.0, likelihood=bn.Gaussian(2.0), H=bn.HalfNormal())
+    assert fit.posterior is not None
+    W, H = (TruncatedNormals(q.shape - 1, q.rate, power=2) for q in (fit.posterior.W, fit.posterior.H))
+    return replace(fit, posterior=replace(fit.posterior, W=W, H=H))
 
 
 CASES: dict[str, Any] = {
@@ -100,6 +111,7 @@ CASES: dict[str, Any] = {
     "posterior of weighted data, Dirichlet rows": lambda: believed(
         counts(), H=bn.Dirichlet(0.5), weights=np.arange(1, 19), observed=counts() < 20
     ),
+    "posterior, Gaussian": lambda: normal(),
     "posterior, compressive": lambda: believed(
         sp.csr_array(counts() - 4.0), H=bn.Dirichlet(), shrinkage=bn.Compressive(), negative="split"
     ),
@@ -201,7 +213,7 @@ def test_large_arrays_are_compressed(fit: bn.Fit, tmp_path: Path) -> None:
 def test_files_from_before_there_were_posteriors_load(fit: bn.Fit, path: Path) -> None:
     with xr.open_dataset(path, engine="h5netcdf") as dataset:
         dataset = dataset.load()
-    del dataset.attrs["posterior"]
+    del dataset.attrs["posterior"], dataset.attrs["likelihood_chosen"]
     dataset.to_netcdf(path, engine="h5netcdf")
     assert_same(bn.load(path), fit)
 
