@@ -12,9 +12,10 @@ import numpy as np
 from ._errors import EngineError
 from ._input import Table
 from .align import unit_rows
+from .engines._curvature import Moved
 from .engines._families import Conditional, Dirichlets, Gammas
 from .engines._prepare import Rows, dense_rows
-from .engines._response import Hyper, Moved, Response
+from .engines._response import Hyper, Response
 from .engines._truncated import TruncatedNormals
 from .engines._variational import Beliefs, Family
 from .likelihoods import Likelihood
@@ -120,9 +121,9 @@ class Posterior:
         """W and H as they may move."""
         if isinstance(self.H, Dirichlets):
             raise EngineError("Linear response does not know Dirichlet rows yet: use method='mean_field'.")
-        H = Moved.of_gamma(self.H.shape, self.H.rate)
-        rows = np.arange(len(H.mean)) < self.known
-        return Moved.of_gamma(self.W.shape, self.W.rate), H.known(rows, self.H.mean)
+        of = Moved.of_truncated if isinstance(self.H, TruncatedNormals) else Moved.of_gamma
+        W, H = (of(*(np.asarray(a, float) for a in jax.tree.leaves(q))) for q in (self.W, self.H))
+        return W, H.known(np.arange(len(H.mean)) < self.known, H.mean)
 
     @cached_property
     def response(self) -> Response:
@@ -141,12 +142,13 @@ class Posterior:
         from scipy.linalg import block_diag
         from scipy.special import polygamma
 
-        k = self.W.shape.shape[1]
+        k = self.W.mean.shape[1]
         gradients: dict[str, list[np.ndarray]] = {"W": [], "H": []}
         blocks = []
         for side, other, q, prior in (("W", "H", self.W, self.prior_W), ("H", "W", self.H, self.prior_H)):
             # the rate of a component that shrinkage or knowledge owns is not among them
-            shape, rate, count = float(prior.shape), float(np.ravel(prior.rate)[-1]), q.shape.size
+            shape, rate, count = float(prior.shape), float(np.ravel(prior.rate)[-1]), q.mean.size
+            count -= self.known * q.mean.shape[1] if side == "H" else 0
             of_shape, of_rate = f"shape_{side}" in self.learned, f"rate_{side}" in self.learned
             curve = count * shape**2 * polygamma(1, shape)
             if of_shape and of_rate:
@@ -157,7 +159,8 @@ class Posterior:
             elif of_shape:
                 new, own = [(-rate, shape)], np.array([[curve - 2 * count * shape + rate * q.mean.sum()]])
             elif of_rate:
-                new, own = [(-rate, 0.0)], np.array([[count * shape]])
+                new = [(-rate, 0.0) if q.power == 1 else (0.0, -rate / 2)]
+                own = np.array([[count * shape / q.power]])
             else:
                 continue
             gradients[side] += [np.outer(g, np.ones(k)) for g in new]
@@ -167,7 +170,7 @@ class Posterior:
             free = np.arange(k) >= self.known
             for j, root in enumerate(np.sqrt(self.rate.shape) / self.rate.rate * free):
                 shared = np.zeros((2, k))
-                shared[0, j] = -root
+                shared[self.W.power - 1, j] = -root / self.W.power
                 gradients["W"].append(shared)
                 gradients["H"].append(shared)
             blocks.append(np.eye(k))
@@ -283,11 +286,14 @@ class Posterior:
 
     @cached_property
     def _mean_field(self) -> dict[Name, Estimate]:
-        W, H = (Estimate(*moments) for moments in self._moments)
+        W, H = self.W, self.H
         known = (np.arange(len(H.mean)) < self.known)[:, None]
         var_W, var_H = W.variance, np.where(known, 0, H.variance)
         size, of_size = H.mean.sum(1), var_H.sum(1)
         unit = H.mean / size[:, None]
+        var_unit = (var_H * (1 - 2 * unit) + unit**2 * of_size[:, None]) / size[:, None] ** 2
+        if isinstance(self.H, Dirichlets):  # its rows sum to 1 as they are
+            of_size, var_unit = np.zeros(len(size)), var_H
         var_unit = (var_H * (1 - 2 * unit) + unit**2 * of_size[:, None]) / size[:, None] ** 2
         if isinstance(self.H, Dirichlets):  # its rows sum to 1 as they are
             of_size, var_unit = np.zeros(len(size)), var_H

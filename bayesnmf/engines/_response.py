@@ -4,53 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from .._types import Array
 from ..likelihoods import Likelihood
+from ._curvature import Curvature, Moved, curvature, learned_leaves
 from ._prepare import Rows
 
 CHUNK = 2**24
 """Numbers that are held at a time."""
-
-
-class Moved(NamedTuple):
-    """One factor as it may move: means of w and log w, and the root of their own covariance, entry by entry.
-
-    ``w - E w = ee z1`` and ``log w - E log w = le z1 + ll z2`` with z1, z2 of unit variance under q. All three are 0
-    where an entry is known.
-    """
-
-    mean: np.ndarray
-    log_mean: np.ndarray
-    ee: np.ndarray
-    le: np.ndarray
-    ll: np.ndarray
-
-    @classmethod
-    def of_gamma(cls, shape: np.ndarray, rate: np.ndarray) -> Moved:
-        """Return a factor of Gammas: var w = shape / rate^2, cov = 1 / rate, var log w = trigamma(shape)."""
-        from scipy.special import digamma, polygamma
-
-        left = np.where(shape > 1e4, 0.5 / shape**2 + 1 / (6 * shape**3), polygamma(1, shape) - 1 / shape)
-        mean = shape / rate
-        return cls(mean, digamma(shape) - np.log(rate), np.sqrt(shape) / rate, 1 / np.sqrt(shape), np.sqrt(left))
-
-    def known(self, rows: np.ndarray, values: np.ndarray) -> Moved:
-        """Return the factor with some of its rows known."""
-        with np.errstate(divide="ignore"):
-            fixed = Moved(values, np.log(values), *(np.zeros_like(values) for _ in range(3)))
-        return Moved(*(np.where(rows[:, None], b, a) for a, b in zip(self, fixed, strict=True)))
-
-    def whiten(self, of_mean: np.ndarray, of_log: np.ndarray) -> np.ndarray:
-        """Return gradients in (E w, E log w), (..., k, m) each, as gradients in z, (..., 2 k m)."""
-        z = np.stack([of_mean * self.ee + of_log * self.le, of_log * self.ll], -3)
-        return z.reshape(*z.shape[:-3], 2 * self.mean.size)
 
 
 class Hyper(NamedTuple):
@@ -125,85 +88,63 @@ class Response:
 
     def _eliminate(
         self, W: Moved, rows: Callable[[slice], Rows]
-    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, dict]]:
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Curvature]]:
         """Yield samples, the inverse lower factors of their own blocks, those times what joins them to the rest."""
         n, k = W.mean.shape
         step = max(1, CHUNK // (2 * k * self.size))
         for start in range(0, n, step):
             part = slice(start, min(start + step, n))
-            own, e_row, l_row = self._of_rows(W, part, rows(part), step)
+            own = curvature(self.likelihood, Moved(*(a[part] for a in W)), self.H, rows(part), step)
+            first, second = self._with_rest(own)
             ee, le, ll = (a[part] for a in W[2:])
             A = np.zeros((part.stop - start, 2 * k, 2 * k))
-            A[:, :k, :k] = np.eye(k) - own["e"] * _outer(ee) - own["l"] * _outer(le)
-            A[:, :k, k:] = -own["l"] * le[:, :, None] * ll[:, None]
+            A[:, :k, :k] = np.eye(k) - own.first * _outer(ee) - own.second * _outer(le)
+            A[:, :k, k:] = -own.second * le[:, :, None] * ll[:, None]
             A[:, k:, :k] = A[:, :k, k:].swapaxes(1, 2)
-            A[:, k:, k:] = np.eye(k) - own["l"] * _outer(ll)
-            C = np.concatenate([-(ee[:, :, None] * e_row + le[:, :, None] * l_row), -ll[:, :, None] * l_row], 1)
+            A[:, k:, k:] = np.eye(k) - own.second * _outer(ll)
+            C = np.concatenate([-(ee[:, :, None] * first + le[:, :, None] * second), -ll[:, :, None] * second], 1)
             inverse = np.linalg.inv(np.linalg.cholesky(A))
             yield part, inverse, inverse @ C, own
 
-    def _of_rows(self, W: Moved, part: slice, rows: Rows, step: int) -> tuple[dict, np.ndarray, np.ndarray]:
-        """Return second derivatives in the moments of some rows of W: own, with all else by E w and by E log w."""
-        H, k = self.H, W.mean.shape[1]
-        mean, low = W.mean[part], np.exp(W.log_mean[part])
-        f = rows.factor[:, None]
-        share = f * low[:, :, None] * np.exp(H.log_mean)
-        with_H, with_W = f * H.mean, f * mean[:, :, None]
-        d = entrywise(self.likelihood, rows, share.sum(1), (f * (mean @ H.mean)[:, None])[:, 0], step)
-        own = {
-            "e": np.einsum("rkj,rlj->rkl", d["hi_hi"][:, None] * with_H, with_H),
-            "l": np.einsum("rkj,rlj->rkl", d["lo_lo"][:, None] * share, share),
-        }
-        E = (d["hi_hi"][:, None] * with_H)[:, :, None] * with_W[:, None]
-        L = (d["lo_lo"][:, None] * share)[:, :, None] * share[:, None]
-        diagonal = np.arange(k)
-        first = d["lo"][:, None] * share
-        E[:, diagonal, diagonal] += (d["hi"] * rows.factor)[:, None]
-        L[:, diagonal, diagonal] += first
-        own["l"][:, diagonal, diagonal] += first.sum(2)
-        shape = len(mean), k, len(self.hyper.own)
-        e_rest = [self.H.whiten(E, np.zeros_like(E)), np.broadcast_to(self.hyper.W[0].T, shape)]
-        l_rest = [self.H.whiten(np.zeros_like(L), L), np.broadcast_to(self.hyper.W[1].T, shape)]
-        noise_e, noise_l = d["hi_noise"][:, :, None] * with_H, d["lo_noise"][:, :, None] * share
-        for q, size in enumerate(self.noise_sizes):
-            e_rest.append(noise_e[q] if size > 1 else noise_e[q].sum(2, keepdims=True))
-            l_rest.append(noise_l[q] if size > 1 else noise_l[q].sum(2, keepdims=True))
-        own |= {
-            "columns_e": np.einsum("rj,rkj,rlj->jkl", d["hi_hi"], with_W, with_W, optimize=True),
-            "columns_l": np.einsum("rj,rkj,rlj->jkl", d["lo_lo"], share, share, optimize=True),
-            "columns_first": first.sum(0),
-            "noise_e": np.einsum("prj,rkj->pkj", d["hi_noise"], with_W),
-            "noise_l": np.einsum("prj,rkj->pkj", d["lo_noise"], share),
-            "noise": d["noise_noise"].sum(2),
-        }
-        return own, np.concatenate(e_rest, 2), np.concatenate(l_rest, 2)
+    def _with_rest(self, c: Curvature) -> tuple[np.ndarray, np.ndarray]:
+        """Return what joins each moment of some rows of W, first and second, to all coordinates that are left."""
+        r, k = c.cross_first.shape[:2]
+        rest = []
+        for first, second, shared, noise in (
+            (c.cross_first, np.zeros_like(c.cross_first), self.hyper.W[0], c.noise_first),
+            (np.zeros_like(c.cross_second), c.cross_second, self.hyper.W[1], c.noise_second),
+        ):
+            parts = [self.H.whiten(first, second), np.broadcast_to(shared.T, (r, k, len(self.hyper.own)))]
+            parts += [
+                own if size > 1 else own.sum(2, keepdims=True)
+                for own, size in zip(noise, self.noise_sizes, strict=True)
+            ]
+            rest.append(np.concatenate(parts, 2))
+        return rest[0], rest[1]
 
-    def _add_columns(self, schur: np.ndarray, own: dict) -> None:
+    def _add_columns(self, schur: np.ndarray, own: Curvature) -> None:
         """Subtract the second derivatives in H and the noise that some rows bring."""
         H = self.H
         k, m = H.mean.shape
         place = np.arange(2 * k * m).reshape(2, k, m)
         for j in range(m):
             ee, le, ll = H.ee[:, j], H.le[:, j], H.ll[:, j]
-            by_log = own["columns_l"][j] + np.diag(own["columns_first"][:, j])
+            second = own.columns_second[j]
             a, b = place[0, :, j], place[1, :, j]
-            schur[np.ix_(a, a)] -= own["columns_e"][j] * np.outer(ee, ee) + by_log * np.outer(le, le)
-            schur[np.ix_(b, b)] -= by_log * np.outer(ll, ll)
-            mixed = by_log * np.outer(le, ll)
+            schur[np.ix_(a, a)] -= own.columns_first[j] * np.outer(ee, ee) + second * np.outer(le, le)
+            schur[np.ix_(b, b)] -= second * np.outer(ll, ll)
+            mixed = second * np.outer(le, ll)
             schur[np.ix_(a, b)] -= mixed
             schur[np.ix_(b, a)] -= mixed.T
         places = self._noise_places()
         for q, at in enumerate(places):
-            by_mean, by_log = own["noise_e"][q], own["noise_l"][q]
-            if self.noise_sizes[q] > 1:
-                by_mean, by_log = (a.T[:, :, None] * np.eye(m)[:, None] for a in (by_mean, by_log))
-            else:
-                by_mean, by_log = by_mean[None], by_log[None]
-            cross = H.whiten(by_mean, by_log)
+            sides = own.noise_columns_first[q], own.noise_columns_second[q]
+            by_feature = self.noise_sizes[q] > 1
+            cross = H.whiten(*(a.T[:, :, None] * np.eye(m)[:, None] if by_feature else a[None] for a in sides))
             schur[at, : 2 * k * m] -= cross
             schur[: 2 * k * m, at] -= cross.T
             for r, other in enumerate(places):
-                block = own["noise"][q, r]
+                block = own.noise[q, r]
                 sizes = self.noise_sizes[q], self.noise_sizes[r]
                 schur[at, other] -= np.diag(block) if min(sizes) > 1 else (block if max(sizes) > 1 else block.sum())
 
@@ -220,60 +161,6 @@ class Response:
     def _noise_places(self) -> list[slice]:
         ends = 2 * self.H.mean.size + len(self.hyper.own) + np.cumsum([0, *self.noise_sizes])
         return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-
-
-def learned_leaves(likelihood: Likelihood) -> list[np.ndarray]:
-    """Return the noise parameters that were learned."""
-    return jax.tree.leaves(likelihood) if likelihood.learned else []
-
-
-def entrywise(likelihood: Likelihood, rows: Rows, lo: np.ndarray, hi: np.ndarray, step: int) -> dict[str, np.ndarray]:
-    """Return first and second derivatives of the bound in lo, hi and the logarithms of the noise, weights included.
-
-    lo and hi do not meet in a bound, so there is no mixed derivative of theirs.
-    """
-    r = len(rows.x)
-
-    def padded(a: np.ndarray, by: float) -> np.ndarray:
-        return np.pad(a, ((0, step - r), (0, 0)), constant_values=by)
-
-    with jax.enable_x64(True):
-        likelihood = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), likelihood)
-        given = (padded(rows.x, 1), padded(lo, 1), padded(hi, 1))
-        found = _derivatives(likelihood, *(jnp.asarray(a) for a in given))
-    return {name: np.asarray(a)[..., :r, :] * rows.weight for name, a in found.items()}
-
-
-@partial(jax.jit)
-def _derivatives(likelihood: Likelihood, x: Array, lo: Array, hi: Array) -> dict[str, Array]:
-    leaves, tree = jax.tree.flatten(likelihood)
-    count = len(learned_leaves(likelihood))
-
-    def bound(lo: Array, hi: Array, logs: list[Array]) -> Array:
-        if not count:
-            return likelihood.bound(x, lo, hi)
-        return jax.tree.unflatten(tree, [a * jnp.exp(t) for a, t in zip(leaves, logs, strict=True)]).bound(x, lo, hi)
-
-    point = [lo, hi, *(jnp.zeros_like(x) for _ in range(count))]
-
-    def gradient(point: list[Array]) -> list[Array]:
-        return jax.grad(lambda p: jnp.sum(bound(p[0], p[1], p[2:])))(point)
-
-    def along(axis: int) -> tuple[list[Array], list[Array]]:
-        return jax.jvp(gradient, (point,), ([jnp.full_like(x, float(axis == i)) for i in range(2 + count)],))
-
-    parts = [along(axis) for axis in range(2 + count)]
-    first, second = parts[0][0], [p[1] for p in parts]
-    empty = jnp.zeros((0, *x.shape), x.dtype)
-
-    def stack(arrays: list[Array]) -> Array:
-        return jnp.stack(arrays) if arrays else empty
-
-    return {
-        "lo": first[0], "hi": first[1], "lo_lo": second[0][0], "hi_hi": second[1][1],
-        "lo_noise": stack(second[0][2:]), "hi_noise": stack(second[1][2:]),
-        "noise_noise": stack([stack(s[2:]) for s in second[2:]]) if count else empty[None],
-    }  # fmt: skip
 
 
 def _outer(a: np.ndarray) -> np.ndarray:

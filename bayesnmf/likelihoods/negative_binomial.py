@@ -121,7 +121,7 @@ class NegativeBinomial(Likelihood):
 
     def _dispersion(self) -> jax.Array:
         dispersion = jnp.asarray(self.dispersion)
-        return dispersion if dispersion.ndim == 0 else dispersion[None]
+        return dispersion[None] if dispersion.ndim == 1 else dispersion
 
     def _with(self, dispersion: Number) -> Self:
         return type(self)(dispersion, self.per_feature, self.learned)
