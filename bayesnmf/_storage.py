@@ -18,7 +18,7 @@ from ._input import Table
 from .engines import CAVI, MAP
 from .engines._families import Conditional, Dirichlets, Gammas
 from .engines._truncated import TruncatedNormals
-from .likelihoods import BetaDivergence, Gaussian, Likelihood, NegativeBinomial, Poisson
+from .likelihoods import BetaDivergence, CompoundPoisson, Gaussian, Likelihood, NegativeBinomial, Poisson
 from .model import Model
 from .posterior import Posterior
 from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal
@@ -39,6 +39,7 @@ CLASSES: dict[str, type] = {
         Model,
         Poisson,
         NegativeBinomial,
+        CompoundPoisson,
         Gaussian,
         BetaDivergence,
         Flat,

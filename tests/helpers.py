@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy import stats
+from scipy.special import logsumexp
 
 import bayesnmf as bn
 
@@ -13,6 +15,7 @@ LIKELIHOODS = {
     "poisson": lambda: bn.Poisson(),
     "negative-binomial": lambda: bn.NegativeBinomial(),
     "negative-binomial-per-feature": lambda: bn.NegativeBinomial(per_feature=True),
+    "compound-poisson": lambda: bn.CompoundPoisson(),
     "gaussian": lambda: bn.Gaussian(),
     "gaussian-fixed": lambda: bn.Gaussian(variance=2.0),
     "gaussian-per-feature": lambda: bn.Gaussian(per_feature=True),
@@ -44,6 +47,11 @@ def planted(n: int = 24, m: int = 15, k: int = 3, seed: int = 0, positive: bool 
     return X + 0.5 if positive else X
 
 
+def intensities(counts: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return sums of as many gamma jumps of shape 2 and mean 1."""
+    return np.where(counts > 0, np.random.default_rng(seed).gamma(2.0 * np.maximum(counts, 1)) / 2, 0)
+
+
 def observations(seed: int = 0, n: int = 24, m: int = 15) -> dict[str, Any]:
     """Return everything that can come beside X, all at once."""
     rng = np.random.default_rng(seed)
@@ -63,12 +71,24 @@ def loss(likelihood: bn.likelihoods.Likelihood, x: float, v: float) -> float:
         alpha = 1 / float(np.ravel(likelihood.dispersion)[0])
         own = x * np.log(x / v) if x > 0 else 0.0
         return own - (alpha + x) * np.log((alpha + x) / (alpha + v))
+    if isinstance(likelihood, bn.CompoundPoisson):
+        return slow_compound(likelihood, x, x) - slow_compound(likelihood, x, v)
     beta = getattr(likelihood, "beta", 1.0)
     if beta == 1:
         return (x * np.log(x / v) if x > 0 else 0.0) - x + v
     if beta == 0:
         return x / v - np.log(x / v) - 1
     return (x**beta + (beta - 1) * v**beta - beta * x * v ** (beta - 1)) / (beta * (beta - 1))
+
+
+def slow_compound(likelihood: bn.CompoundPoisson, x: float, v: float, terms: int = 2000) -> float:
+    """Return the log density of a Poisson number of gamma jumps, by its series."""
+    rate = v / float(likelihood.jump)
+    if x == 0:
+        return -rate
+    n, shape = np.arange(1, terms + 1), float(likelihood.shape)
+    scale = float(likelihood.jump) / shape
+    return float(logsumexp(stats.poisson(rate).logpmf(n) + stats.gamma(shape * n, scale=scale).logpdf(x)))
 
 
 def repeated(X: np.ndarray, weights: np.ndarray, observed: np.ndarray) -> list[tuple[int, int, float]]:

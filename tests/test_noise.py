@@ -6,14 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import planted
+from helpers import LIKELIHOODS, intensities, planted, slow_compound
 from scipy import stats
+from scipy.special import wright_bessel
 
 import bayesnmf as bn
-from bayesnmf._input import read
-from bayesnmf.data import Moments
+from bayesnmf.data import Data, Moments
 from bayesnmf.engines._problem import better_noise
-from bayesnmf.engines.map import make_data
 from bayesnmf.likelihoods import Likelihood
 from bayesnmf.likelihoods._stirling import stirling
 
@@ -21,6 +20,7 @@ KNOWN: dict[str, Likelihood] = {
     "poisson": bn.Poisson(),
     "gaussian": bn.Gaussian(variance=2.0),
     "negative-binomial": bn.NegativeBinomial(dispersion=0.3),
+    "compound-poisson": bn.CompoundPoisson(shape=1.5, jump=0.7),
     "negative-binomial-per-feature": bn.NegativeBinomial(dispersion=np.array([0.05, 0.5, 3.0])),
 }
 EPS = {"float32": 2e-6, "float64": 1e-11}
@@ -83,13 +83,14 @@ def test_second_derivatives_are_finite_and_those_of_differences(name: str) -> No
             np.testing.assert_allclose(a, (up - down) / (2 * step), rtol=1e-5, atol=1e-5)
 
 
-def learned(likelihood: Likelihood, X: np.ndarray, V: np.ndarray, precision: str = "float64", steps: int = 40) -> Any:
+def learned(likelihood: Likelihood, X: np.ndarray, V: np.ndarray, precision: str = "float64", steps: int = 20) -> Any:
     """Return the likelihood with its noise learned at known means."""
     with jax.enable_x64(precision == "float64"):
-        table = read(X)
-        data = make_data(table, 1.0, table.level, np.dtype(precision))
+        held = jnp.asarray(X[None], precision)
+        floor = jnp.asarray(1e-12, precision)
+        data = Data(held, None, None, None, None, None, floor, len(X), X.shape, False)
         W, H = (Moments.of_point(jnp.asarray(a, precision)) for a in (V, np.eye(V.shape[1])))
-        made = jax.tree.map(lambda a: jnp.asarray(a, precision), likelihood.start(table.spread))
+        made = jax.tree.map(lambda a: jnp.asarray(a, precision), likelihood.start((X**2).mean(0)))
         step = jax.jit(lambda made: better_noise(data, made, W, H))
         for _ in range(steps):
             made = step(made)
@@ -103,6 +104,49 @@ def means(n: int = 400, m: int = 6) -> np.ndarray:
 def counts(V: np.ndarray, dispersion: Any, seed: int = 1) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.poisson(V * rng.gamma(1 / dispersion, dispersion, V.shape)).astype(float)
+
+
+@pytest.mark.parametrize("precision", EPS)
+@pytest.mark.parametrize("shape", [0.05, 0.3, 1.0, 5.0, 30.0])
+def test_compound_poisson_is_its_series(shape: float, precision: str) -> None:
+    """Where the sum goes over into the asymptotic series too; twice, by scipy's Wright function where it has range."""
+    mu = np.concatenate([np.logspace(-4, 0, 9), np.linspace(1.3, 130.0, 60)])
+    ratio = np.array([0.5, 1.0, 3.0])[:, None]
+    x = 0.7 * mu / ratio ** (1 / (1 + shape))
+    v = ratio * x
+    made = bn.CompoundPoisson(shape, 0.7)
+    expected = np.vectorize(lambda x, v: slow_compound(made, x, v))(x, v)
+    s = v / 0.7 * (shape * x / 0.7) ** shape
+    with np.errstate(over="ignore"):
+        again = np.log(wright_bessel(shape, 0, s)) - v / 0.7 - shape * x / 0.7 - np.log(x)
+    usable = np.isfinite(again) & (s < 1e4)
+    assert usable.sum() > 12
+    np.testing.assert_allclose(again[usable], expected[usable], rtol=1e-9, atol=1e-9)
+    error = np.abs(log_density(made, x, v, precision) - expected) / (1 + np.abs(expected))
+    assert error.max() < (1e-6 if precision == "float64" else 2e-5 * (1 + shape / 10))
+    np.testing.assert_allclose(log_density(made, np.zeros(2), [0.1, 3.0], precision), [-0.1 / 0.7, -3 / 0.7], rtol=1e-6)
+
+
+@pytest.mark.parametrize("precision", EPS)
+@pytest.mark.parametrize("given", [{}, {"shape": 2.0}, {"jump": 0.4}])
+def test_jumps_are_learned(given: dict[str, float], precision: str) -> None:
+    """Within 4 standard errors, from the observed information, whatever the unit."""
+    V = np.random.default_rng(0).gamma(1.0, 1.0, (500, 4)) + 0.01
+    truth = bn.CompoundPoisson(shape=2.0, jump=0.4)
+    with jax.enable_x64(True):
+        X = np.asarray(truth.sample(jax.random.key(3), jnp.asarray(V)))
+    found = learned(bn.CompoundPoisson(**given), X, V, precision)
+    assert {name: float(getattr(found, name)) for name in given} == pytest.approx(given, rel=1e-6)
+    with jax.enable_x64(True):
+        both = bn.CompoundPoisson(jnp.asarray(found.shape), jnp.asarray(found.jump), learned=found.learned)
+        total = np.array([np.asarray(t).sum() for t in both.noise_terms(*(jnp.asarray(a) for a in (X, V, V)))])
+    q = 2 - len(given)
+    covariance = np.linalg.inv(-total[q:].reshape(q, q))
+    error = np.sqrt(np.diag(covariance))
+    free = [name for name in ("shape", "jump") if name not in given]
+    away = np.array([np.log(float(getattr(found, name)) / getattr(truth, name)) for name in free])
+    assert np.all(np.abs(away) < 4 * error)
+    assert np.all(np.abs(total[:q]) < (1e-4 if precision == "float64" else 0.1) / error)
 
 
 @pytest.mark.parametrize("precision", EPS)
@@ -141,6 +185,22 @@ def test_negative_binomial_of_poisson_counts_is_poisson() -> None:
     np.testing.assert_allclose(found.mean, plain.mean, rtol=0.05, atol=0.1)
 
 
+@pytest.mark.parametrize("shrinkage", [None, bn.ARD()], ids=["flat", "ard"])
+@pytest.mark.parametrize("name", ["compound-poisson"])
+def test_unit_of_x_changes_nothing_else(name: str, shrinkage: bn.ARD | None) -> None:
+    X = {"compound-poisson": intensities(planted(40, 25, 4))}[name]
+    model = bn.Model(6, LIKELIHOODS[name](), shrinkage=shrinkage)
+    engine = bn.MAP(starts=1, max_steps=200, tol=0.0)
+    base = bn.fit(X, model, engine=engine)
+    for unit in (1e-6, 1e6):
+        other = bn.fit(X * unit, model, engine=engine)
+        assert other.rank == base.rank
+        np.testing.assert_allclose(other.mean / unit, base.mean, rtol=2e-2, atol=2e-2 * base.mean.max())
+        np.testing.assert_allclose(other.relevance, base.relevance, rtol=2e-2, atol=2e-2)
+        for key, value in base.noise.items():
+            assert other.noise[key] == pytest.approx(value * (unit if key == "jump" else 1), rel=2e-2)
+
+
 def test_stirling_is_what_is_left_of_log_gamma() -> None:
     from scipy.special import gammaln
 
@@ -157,3 +217,9 @@ def test_stirling_is_what_is_left_of_log_gamma() -> None:
 def test_dispersion_must_be_positive(value: Any) -> None:
     with pytest.raises(bn.ModelError, match="Leave it out to learn it"):
         bn.fit(planted(), rank=2, likelihood=bn.NegativeBinomial(dispersion=value))
+
+
+@pytest.mark.parametrize("given", [{"shape": 0.0}, {"shape": 0.01}, {"shape": 99.0}, {"jump": 0.0}, {"jump": np.inf}])
+def test_jumps_must_be_in_range(given: dict[str, float]) -> None:
+    with pytest.raises(bn.ModelError, match="Leave it out to learn it"):
+        bn.fit(planted(), rank=2, likelihood=bn.CompoundPoisson(**given))
