@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -9,7 +11,7 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.ticker import MaxNLocator
 
 from .result import NEAR, Fit
-from .summaries import feature_names
+from .summaries import feature_names, intervals
 
 KEPT, DROPPED = "#0072B2", "#BBBBBB"
 COLOURS = "cividis"
@@ -18,7 +20,13 @@ COLOURS = "cividis"
 UNIT = Normalize(0, 1)
 
 MOST_TICKS = 40
-"""Beyond this many names along an axis they cannot be read."""
+"""Beyond this many names along an axis they cannot be read; nor can bars with their intervals."""
+
+MOST_BANDS = 10
+"""Components of which each can have its own row of bars."""
+
+TOP = 0.85
+"""Height of the largest bar of a row, of which each is 1 high."""
 
 
 class FitPlots:
@@ -46,7 +54,8 @@ class FitPlots:
     def components(self, ax: Axes | None = None) -> Axes:
         """Draw H, (rank, m): what share of each component each feature holds. One row is one component.
 
-        Colour goes with the square root, so that small shares are seen beside large ones.
+        Bars with 90% intervals, all to one scale, where a fit has these and up to 40 features and 10 components. Else
+        colour, which goes with the square root, so that small shares are seen beside large ones.
 
         >>> import numpy as np, bayesnmf as bn
         >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
@@ -57,8 +66,13 @@ class FitPlots:
         ax.set(xlabel="feature", ylabel="component", title="Components")
         if self.fit.rank == 0:
             return _say_empty(ax)
-        _heatmap(ax, self.fit.H, "share of component", PowerNorm(0.5, vmin=0))
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        ends = self._ends("H") if self.fit.H.shape[1] <= MOST_TICKS else None
+        if ends is None:
+            _heatmap(ax, self.fit.H, "share of component", PowerNorm(0.5, vmin=0))
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        else:
+            top = max(self.fit.H.max(), ends[1].max())
+            _bars(ax, self.fit.H, *ends, np.full(self.fit.rank, top), "share of component,\n90% interval")
         names = feature_names(self.fit)
         if self.fit.features is not None and len(names) <= MOST_TICKS:
             ax.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
@@ -67,7 +81,8 @@ class FitPlots:
     def activities(self, ax: Axes | None = None) -> Axes:
         """Draw W, (n, rank), over samples. One row is one component, each on its own scale: its 99th percentile is 1.
 
-        Heights of different rows do not compare; ``fit.mass`` does.
+        Heights of different rows do not compare; ``fit.mass`` does. Bars with 90% intervals where a fit has these and
+        up to 40 samples and 10 components; the largest is 1 then. Else colour.
 
         >>> import numpy as np, bayesnmf as bn
         >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
@@ -78,20 +93,43 @@ class FitPlots:
         ax.set(xlabel="sample", ylabel="component", title="Activities")
         if self.fit.rank == 0:
             return _say_empty(ax)
-        top = np.percentile(self.fit.W, 99, axis=0)
-        top = np.where(top > 0, top, self.fit.W.max(0))
-        _heatmap(ax, (self.fit.W / np.where(top > 0, top, 1)).T, "activity / 99th percentile")
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        ends = self._ends("W") if len(self.fit.W) <= MOST_TICKS else None
+        if ends is None:
+            top = np.percentile(self.fit.W, 99, axis=0)
+            top = np.where(top > 0, top, self.fit.W.max(0))
+            _heatmap(ax, (self.fit.W / np.where(top > 0, top, 1)).T, "activity / 99th percentile")
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        else:
+            top = np.maximum(self.fit.W.max(0), ends[1].max(0))
+            _bars(ax, self.fit.W.T, ends[0].T, ends[1].T, top, "activity,\n90% interval")
         names = self.fit.samples
         if names is not None and len(names) <= MOST_TICKS:
             ax.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
+        return ax
+
+    def shares(self, ax: Axes | None = None) -> Axes:
+        """Draw the share of the mass of W H that is each component's, with 90% intervals where the fit has these.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+        >>> fit.plot.shares().get_ylabel()
+        'share of mass'
+        """
+        ax = _axes(ax)
+        ax.set(xlabel="component", ylabel="share of mass", title="Shares")
+        if self.fit.rank == 0:
+            return _say_empty(ax)
+        ax.bar(np.arange(self.fit.rank), self.fit.share, color=KEPT)
+        self._share_intervals(ax)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.spines[["top", "right"]].set_visible(False)
         return ax
 
     def relevance(self, ax: Axes | None = None) -> Axes:
         """Draw how strongly each of the model's components is needed, those kept first.
 
         Under shrinkage the dashed line is the least relevance of a component that is kept. Without it, bars are
-        shares of the mass.
+        shares of the mass, with 90% intervals where the fit has these.
 
         >>> import numpy as np, bayesnmf as bn
         >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
@@ -105,7 +143,9 @@ class FitPlots:
         ax.bar(place[kept], relevance[kept], color=KEPT, label="kept")
         ax.set(xlabel="component of the model", ylabel="share of mass", title="Relevance")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if shrinkage is not None:
+        if shrinkage is None:
+            self._share_intervals(ax)
+        else:
             if not kept.all():
                 ax.bar(place[~kept], np.maximum(relevance[~kept], 0), color=DROPPED, label="dropped")
             ax.axhline(shrinkage.threshold, color="black", linestyle="--", linewidth=1, label="threshold")
@@ -160,9 +200,19 @@ class FitPlots:
         if shown.any():
             ax.plot(step[shown], above[shown], color=KEPT)
             ax.set_yscale("log")
-        ax.set(xlabel="step", ylabel="objective above its least", title=f"Course: {self.fit.status}")
+        name = "objective" if self.fit.posterior is None else "minus the ELBO"
+        ax.set(xlabel="step", ylabel=f"{name}, above its least", title=f"Course: {self.fit.status}")
         ax.spines[["top", "right"]].set_visible(False)
         return ax
+
+    def _ends(self, name: Literal["W", "H"]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return 90% intervals, or None where there are none or too many components to show them."""
+        return intervals(self.fit, name) if self.fit.rank <= MOST_BANDS else None
+
+    def _share_intervals(self, ax: Axes) -> None:
+        ends = intervals(self.fit, "share")
+        if ends is not None:
+            ax.vlines(np.arange(self.fit.rank), *ends, color="black", linewidth=1.5)
 
 
 def _axes(ax: Axes | None, width: float = 4.5) -> Axes:
@@ -172,6 +222,23 @@ def _axes(ax: Axes | None, width: float = 4.5) -> Axes:
 def _heatmap(ax: Axes, values: np.ndarray, label: str, norm: Normalize = UNIT) -> None:
     image = ax.imshow(values, aspect="auto", cmap=COLOURS, norm=norm, interpolation_stage="data")
     ax.figure.colorbar(image, ax=ax, label=label)
+
+
+def _bars(ax: Axes, values: np.ndarray, low: np.ndarray, high: np.ndarray, top: np.ndarray, label: str) -> None:
+    """Draw a row of bars with intervals for each row of values (k, n); `top` (k,) is what is drawn at full height."""
+    k, n = values.shape
+    place, base = np.arange(n), -np.arange(k)
+    scale = TOP / np.where(top > 0, top, 1)
+    for row in range(k):
+        ax.bar(place, values[row] * scale[row], bottom=base[row], color=KEPT, alpha=0.6)
+        ax.vlines(place, base[row] + low[row] * scale[row], base[row] + high[row] * scale[row], color="black", lw=1)
+        ax.axhline(base[row], color="black", linewidth=0.5)
+    ax.set_yticks(base, [str(row) for row in range(k)])
+    ax.set_ylim(-k + 0.9, 1)
+    ax.set_xlim(-0.7, n - 0.3)
+    right = ax.secondary_yaxis("right")
+    right.set_yticks(base + TOP, [f"{value:.3g}" for value in top], fontsize="small")
+    right.set_ylabel(label)
 
 
 def _say_empty(ax: Axes) -> Axes:

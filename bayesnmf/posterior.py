@@ -132,8 +132,9 @@ class Posterior:
             return Response.at(*self.moved, self.hyper, self.likelihood, self.rows)
         except np.linalg.LinAlgError:
             raise EngineError(
-                "Linear response needs a posterior at its optimum, and this one is not: the fit stopped before. Go on "
-                "from here with init=fit and more max_steps, or use method='mean_field', which is too narrow."
+                "Linear response needs a posterior at its optimum, and this one is not: the fit stopped before, or "
+                "shrinkage dropped components that still held a part of X. Go on from here with init=fit, "
+                "rank=fit.rank and more max_steps, or use method='mean_field', which is too narrow."
             ) from None
 
     @property
@@ -286,14 +287,11 @@ class Posterior:
 
     @cached_property
     def _mean_field(self) -> dict[Name, Estimate]:
-        W, H = self.W, self.H
+        W, H = (Estimate(*moments) for moments in self._moments)
         known = (np.arange(len(H.mean)) < self.known)[:, None]
         var_W, var_H = W.variance, np.where(known, 0, H.variance)
         size, of_size = H.mean.sum(1), var_H.sum(1)
         unit = H.mean / size[:, None]
-        var_unit = (var_H * (1 - 2 * unit) + unit**2 * of_size[:, None]) / size[:, None] ** 2
-        if isinstance(self.H, Dirichlets):  # its rows sum to 1 as they are
-            of_size, var_unit = np.zeros(len(size)), var_H
         var_unit = (var_H * (1 - 2 * unit) + unit**2 * of_size[:, None]) / size[:, None] ** 2
         if isinstance(self.H, Dirichlets):  # its rows sum to 1 as they are
             of_size, var_unit = np.zeros(len(size)), var_H

@@ -7,10 +7,12 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from ._errors import EngineError
 from .result import NEAR, Fit
-from .summaries import feature_names
+from .summaries import feature_names, intervals, kind_of_intervals
 
 FILES = {
     "report.md": "this page",
@@ -21,12 +23,20 @@ FILES = {
     "fit.nc": "the whole fit; `bayesnmf.load` reads it back",
 }
 
+INTERVALS = {
+    "components_interval.csv": "H again with the ends of 90% intervals, one row for each component and feature",
+    "activities_interval.csv": "W again with the ends of 90% intervals, one row for each sample and component",
+}
+"""Tables that a fit with intervals has too: long, as plotting and joining want them."""
+
 
 def write_report(fit: Fit, folder: str | PathLike[str], title: str = "A fit by bayesnmf") -> None:
     """Write a fit into a folder, for people and for other programs.
 
     Writes ``report.md``, ``fit.png``, ``summary.csv``, ``components.csv``, ``activities.csv`` and ``fit.nc``; files of
-    these names are replaced. Not for very large W: ``activities.csv`` is text. Use `Fit.save` alone there.
+    these names are replaced. A fit with a posterior gets ``components_interval.csv`` and ``activities_interval.csv``
+    beside them, and its ``fit.nc`` holds X. Not for very large W: ``activities.csv`` is text. Use `Fit.save` alone
+    there.
 
     Parameters
     ----------
@@ -46,7 +56,7 @@ def write_report(fit: Fit, folder: str | PathLike[str], title: str = "A fit by b
     --------
     >>> import tempfile, pathlib, numpy as np, bayesnmf as bn
     >>> from bayesnmf.report import write_report
-    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+    >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2, engine=bn.MAP())
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_report(fit, folder)
     ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
@@ -59,9 +69,7 @@ def write_report(fit: Fit, folder: str | PathLike[str], title: str = "A fit by b
 
 
 def write_tables(fit: Fit, folder: Path) -> None:
-    """Write ``fit.nc``, ``summary.csv``, ``components.csv`` and ``activities.csv``."""
-    import pandas as pd
-
+    """Write ``fit.nc``, ``summary.csv``, ``components.csv``, ``activities.csv``, and the tables of `INTERVALS`."""
     folder.mkdir(parents=True, exist_ok=True)
     components = pd.RangeIndex(fit.rank, name="component")
     samples = pd.RangeIndex(fit.W.shape[0]) if fit.samples is None else pd.Index(fit.samples)
@@ -71,6 +79,22 @@ def write_tables(fit: Fit, folder: Path) -> None:
     pd.DataFrame(fit.W, samples.rename("sample"), [f"component {k}" for k in range(fit.rank)]).to_csv(
         folder / "activities.csv"
     )
+    features = pd.Index(feature_names(fit), name="feature")
+    _write_intervals(folder / "components_interval.csv", fit.H, intervals(fit, "H"), [components, features])
+    _write_intervals(
+        folder / "activities_interval.csv", fit.W, intervals(fit, "W"), [samples.rename("sample"), components]
+    )
+
+
+def _write_intervals(
+    file: Path, mean: np.ndarray, ends: tuple[np.ndarray, np.ndarray] | None, axes: list[pd.Index]
+) -> None:
+    """Write a long table of means and intervals; where there are none, remove what an earlier fit left."""
+    if ends is None:
+        file.unlink(missing_ok=True)
+        return
+    columns = {name: a.ravel() for name, a in (("mean", mean), ("low", ends[0]), ("high", ends[1]))}
+    pd.DataFrame(columns, pd.MultiIndex.from_product(axes)).to_csv(file)
 
 
 def figure(fit: Fit) -> Figure:
@@ -117,11 +141,12 @@ def page(
     lines = [f"# {title}", "", *_spaced(lead)]
     lines += ["![Components, and how sure they are](fit.png)", "", "## What was found", ""]
     lines += ["```", repr(fit), "```", "", *_table(fit), ""]
-    lines += [*_spaced(found), "## Findings", ""]
+    lines += [*_spaced(_intervals(fit)), *_spaced(found), "## Findings", ""]
     lines += [f"- **{finding.name}**: {finding.message}" for finding in fit.warnings] or ["The fit has no warnings."]
     lines += ["", _recurrence(fit), "", "## What not to conclude", ""]
     lines += [f"- {text}" for text in (*_cautions(fit), *cautions)]
-    lines += ["", "## Files", "", *(f"- `{name}`: {what}" for name, what in FILES.items())]
+    files = FILES if intervals(fit, "H") is None else FILES | INTERVALS
+    lines += ["", "## Files", "", *(f"- `{name}`: {what}" for name, what in files.items())]
     versions = ", ".join(f"{name} {version}" for name, version in fit.versions.items())
     seed = "a JAX key" if fit.seed is None else fit.seed
     return "\n".join([*lines, "", f"Seed: {seed}. Made with {versions}.", ""])
@@ -132,12 +157,28 @@ def _spaced(paragraphs: Sequence[str]) -> list[str]:
 
 
 def _table(fit: Fit) -> list[str]:
-    rows = ["| component | share of mass | found by starts | largest features |", "| --- | --- | --- | --- |"]
-    for k, row in fit.summary(top=4).iterrows():
+    table = fit.summary(top=4)
+    sure = "share_low" in table and bool(table["share_low"].notna().all())
+    rows = [f"| component | share of mass{', 90% interval' if sure else ''} | found by starts | largest features |"]
+    rows.append("| --- | --- | --- | --- |")
+    for k, row in table.iterrows():
         recurrence = "" if np.isnan(row["recurrence"]) else f"{100 * row['recurrence']:.0f}%"
         features = str(row["top_features"]).replace("|", "\\|")
-        rows.append(f"| {k} | {100 * row['share']:.1f}% | {recurrence} | {features} |")
+        share = f"{100 * row['share']:.1f}%"
+        if sure:
+            share += f" ({100 * row['share_low']:.1f} to {100 * row['share_high']:.1f})"
+        rows.append(f"| {k} | {share} | {recurrence} | {features} |")
     return rows
+
+
+def _intervals(fit: Fit) -> list[str]:
+    """Return what the intervals are, where there are any."""
+    if intervals(fit, "share") is None or fit.rank == 0:
+        return []
+    return [
+        f"Values are posterior means. Intervals are equal-tailed and hold 90%, by {kind_of_intervals(fit)}. "
+        "One that begins next to 0 is an upper bound."
+    ]
 
 
 def _recurrence(fit: Fit) -> str:
@@ -157,10 +198,33 @@ def _recurrence(fit: Fit) -> str:
     )
 
 
+def _of_errors(fit: Fit) -> str:
+    if fit.posterior is None:
+        return (
+            "How large the errors are. This is a MAP fit: one point, without intervals; they need a posterior engine. "
+            "Agreement of starts says that the optimum is found again, not that the data determine it."
+        )
+    try:
+        fit.interval("share")
+    except EngineError as error:
+        return f"How large the errors are. There are no intervals: {error}"
+    text = (
+        f"That the intervals hold all that is uncertain. They are those of {fit.rank} components and of "
+        f"{type(fit.model.likelihood).__name__} noise. Too few components is the dangerous side: what is left out "
+        "shifts the others, and the intervals do not know. Nor do they know of other parts at which other starts "
+        "ended, as said above."
+    )
+    if fit.posterior.has_response:
+        return text
+    return text + (
+        " And they are of the mean field, which ignores how W and H move together: they are too narrow, and hold the "
+        "truth less often than they say."
+    )
+
+
 def _cautions(fit: Fit) -> list[str]:
     texts = [
-        "How large the errors are. This is a MAP fit: one point, without intervals; they need a posterior engine. "
-        "Agreement of starts says that the optimum is found again, not that the data determine it.",
+        _of_errors(fit),
         "That components are causes. They are parts that add up to X, under this model.",
     ]
     if fit.model.shrinkage is None:

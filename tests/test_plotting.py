@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import bayesnmf as bn
+from bayesnmf import plotting
+from bayesnmf.engines._families import Dirichlets
 from bayesnmf.report import page, write_report
 
 ENGINE = bn.MAP(starts=3, max_steps=200)
-PLOTS = ("components", "activities", "relevance", "agreement", "trace")
+PLOTS = ("components", "activities", "shares", "relevance", "agreement", "trace")
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +42,29 @@ def empty() -> bn.Fit:
     return replace(fit, W=fit.W[:, :0], H=fit.H[:0], rate_W=fit.rate_W[:0], agreement=agreement)
 
 
+@cache
+def posterior() -> bn.Fit:
+    return bn.fit(named(), rank=2, engine=bn.CAVI(starts=2))
+
+
+def stopped_early() -> bn.Fit:
+    """Return a fit whose posterior is not at an optimum, so that it has no linear response."""
+    fit = posterior()
+    assert fit.posterior is not None
+    W = fit.posterior.W
+    return replace(fit, posterior=replace(fit.posterior, W=W._replace(shape=W.shape[::-1])))  # type: ignore[union-attr]
+
+
+def mean_field() -> bn.Fit:
+    fit = posterior()
+    assert fit.posterior is not None
+    return replace(fit, posterior=replace(fit.posterior, H=Dirichlets(fit.posterior.H.shape)))  # type: ignore[union-attr]
+
+
 FITS = {
+    "posterior": posterior,
+    "posterior, stopped early": stopped_early,
+    "posterior, mean field": mean_field,
     "names": lambda: bn.fit(named(), rank=3, engine=ENGINE),
     "shrinkage": lambda: bn.fit(counts(), rank="auto", engine=ENGINE),
     "rank 0": empty,
@@ -77,6 +102,55 @@ def test_components_show_H_and_its_names() -> None:
     ax = fit.plot.components()
     np.testing.assert_array_equal(ax.images[0].get_array(), fit.H)
     assert tuple(tick.get_text() for tick in ax.get_xticklabels()) == fit.features
+
+
+def heights(ax: Axes, rows: int, top: np.ndarray) -> np.ndarray:
+    """Return what the bars of each row say, in the unit of the values."""
+    bars = np.array([[bar.get_height() for bar in row] for row in ax.containers])
+    assert len(bars) == rows
+    return bars / plotting.TOP * top[:, None]
+
+
+def ends(ax: Axes, top: np.ndarray) -> np.ndarray:
+    """Return lower and upper ends of the intervals of each row."""
+    lines = [row.get_segments() for row in ax.collections]
+    y = np.array([[[segment[0][1], segment[1][1]] for segment in row] for row in lines])
+    return (y + np.arange(len(y))[:, None, None]) / plotting.TOP * top[:, None, None]
+
+
+def test_components_and_activities_show_intervals() -> None:
+    fit = posterior()
+    low, high = fit.interval("H", 0.9)
+    ax = fit.plot.components()
+    top = np.full(2, high.max())
+    np.testing.assert_allclose(heights(ax, 2, top), fit.H, atol=1e-9)
+    np.testing.assert_allclose(ends(ax, top), np.stack([low, high], 2), atol=1e-9)
+    assert tuple(tick.get_text() for tick in ax.get_xticklabels()) == fit.features
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0", "1"]
+    low, high = fit.interval("W", 0.9)
+    ax = fit.plot.activities()
+    np.testing.assert_allclose(heights(ax, 2, high.max(0)), fit.W.T, atol=1e-9)
+    np.testing.assert_allclose(ends(ax, high.max(0)), np.stack([low.T, high.T], 2), atol=1e-9)
+
+
+def test_intervals_are_left_out_where_they_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = posterior()
+    monkeypatch.setattr(plotting, "MOST_TICKS", 7)
+    np.testing.assert_array_equal(fit.plot.components().images[0].get_array(), fit.H)
+    assert fit.plot.activities().images
+    monkeypatch.setattr(plotting, "MOST_TICKS", 40)
+    monkeypatch.setattr(plotting, "MOST_BANDS", 1)
+    assert fit.plot.components().images
+
+
+@pytest.mark.parametrize("plot", ["shares", "relevance"])
+def test_shares_have_intervals(plot: str) -> None:
+    fit = posterior()
+    ax = getattr(fit.plot, plot)()
+    assert [bar.get_height() for bar in ax.containers[0]] == pytest.approx(fit.share, rel=1e-5)
+    shown = [(segment[0][1], segment[1][1]) for segment in ax.collections[0].get_segments()]
+    np.testing.assert_allclose(np.transpose(shown), fit.interval("share", 0.9))
+    assert not getattr(FITS["names"]().plot, plot)().collections
 
 
 def test_relevance_tells_kept_from_dropped() -> None:
@@ -139,6 +213,44 @@ def test_report_holds_the_fit(case: str, tmp_path: Path) -> None:
     assert bn.load(folder / "fit.nc").rank == fit.rank == len(pd.read_csv(folder / "summary.csv"))
     assert (folder / "fit.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "report.md").read_text(encoding="utf-8").startswith("# A title\n")
+
+
+def test_report_holds_the_intervals(tmp_path: Path) -> None:
+    fit = posterior()
+    write_report(fit, tmp_path)
+    for name, values, axes in (
+        ("components", fit.H, ["component", "feature"]),
+        ("activities", fit.W, ["sample", "component"]),
+    ):
+        table = pd.read_csv(tmp_path / f"{name}_interval.csv")
+        assert table.columns.tolist() == [*axes, "mean", "low", "high"]
+        wide = table.pivot(index=axes[0], columns=axes[1], values="mean")
+        assert wide.shape == values.shape
+        np.testing.assert_allclose(table["mean"], values.ravel(), rtol=1e-12)
+        found = fit.interval("H" if name == "components" else "W", 0.9)
+        np.testing.assert_allclose(table[["low", "high"]].T, [end.ravel() for end in found], rtol=1e-12)
+    assert table["sample"][0] == "s0"
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "components_interval.csv" in text
+    write_report(FITS["names"](), tmp_path)
+    assert not list(tmp_path.glob("*_interval.csv"))
+    assert "_interval.csv" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_page_says_what_intervals_do_not_promise() -> None:
+    fit = posterior()
+    low, high = fit.interval("share", 0.9)
+    text = page(fit, "t")
+    assert "MAP" not in text
+    assert f"{100 * fit.share[0]:.1f}% ({100 * low[0]:.1f} to {100 * high[0]:.1f})" in text
+    assert "by linear response" in text
+    assert "Too few components is the dangerous side" in text
+    assert "other starts" in text
+    assert "too narrow" not in text
+    assert "they are too narrow" in page(mean_field(), "t")
+    early = page(stopped_early(), "t")
+    assert "There are no intervals: Linear response needs a posterior at its optimum" in early
+    assert "90% interval" not in early
 
 
 def test_page_names_what_does_not_come_back() -> None:

@@ -169,7 +169,7 @@ def test_draws_of_H_are_those_of_draws(fit: bn.Fit) -> None:
 
 def test_a_fit_that_stopped_early_says_so(fit: bn.Fit) -> None:
     early = stopped_early(fit)
-    with pytest.raises(bn.EngineError, match="init=fit and more max_steps"):
+    with pytest.raises(bn.EngineError, match="init=fit, rank=fit.rank and more max_steps"):
         early.interval("share")
     with pytest.raises(bn.EngineError, match="init=fit"):
         early.draws(2)
