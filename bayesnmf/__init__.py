@@ -13,6 +13,7 @@ from .engines import CAVI as CAVI
 from .engines import MAP as MAP
 from .likelihoods import BetaDivergence as BetaDivergence
 from .likelihoods import CompoundPoisson as CompoundPoisson
+from .likelihoods import GammaNoise as GammaNoise
 from .likelihoods import Gaussian as Gaussian
 from .likelihoods import NegativeBinomial as NegativeBinomial
 from .likelihoods import Poisson as Poisson

@@ -18,7 +18,7 @@ from ._input import Table
 from .engines import CAVI, MAP
 from .engines._families import Conditional, Dirichlets, Gammas
 from .engines._truncated import TruncatedNormals
-from .likelihoods import BetaDivergence, CompoundPoisson, Gaussian, Likelihood, NegativeBinomial, Poisson
+from .likelihoods import BetaDivergence, CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
 from .model import Model
 from .posterior import Posterior
 from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal
@@ -40,6 +40,7 @@ CLASSES: dict[str, type] = {
         Poisson,
         NegativeBinomial,
         CompoundPoisson,
+        GammaNoise,
         Gaussian,
         BetaDivergence,
         Flat,

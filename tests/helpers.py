@@ -16,6 +16,7 @@ LIKELIHOODS = {
     "negative-binomial": lambda: bn.NegativeBinomial(),
     "negative-binomial-per-feature": lambda: bn.NegativeBinomial(per_feature=True),
     "compound-poisson": lambda: bn.CompoundPoisson(),
+    "gamma-noise": lambda: bn.GammaNoise(),
     "gaussian": lambda: bn.Gaussian(),
     "gaussian-fixed": lambda: bn.Gaussian(variance=2.0),
     "gaussian-per-feature": lambda: bn.Gaussian(per_feature=True),
@@ -73,7 +74,7 @@ def loss(likelihood: bn.likelihoods.Likelihood, x: float, v: float) -> float:
         return own - (alpha + x) * np.log((alpha + x) / (alpha + v))
     if isinstance(likelihood, bn.CompoundPoisson):
         return slow_compound(likelihood, x, x) - slow_compound(likelihood, x, v)
-    beta = getattr(likelihood, "beta", 1.0)
+    beta = 0.0 if isinstance(likelihood, bn.GammaNoise) else getattr(likelihood, "beta", 1.0)
     if beta == 1:
         return (x * np.log(x / v) if x > 0 else 0.0) - x + v
     if beta == 0:
@@ -116,7 +117,9 @@ def slow_kl(
     return W, H
 
 
-def catalogue(seed: int, n: int = 100, m: int = 96, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def catalogue(
+    seed: int, n: int = 100, m: int = 96, k: int = 10, dispersion: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Return counts and their profiles, by the generator of Zito and Miller (2024) with Dirichlet(.25) profiles.
 
     Activities are Gamma(.5, rate .5) times Gamma(100, 1) for each profile: 100 counts a sample and profile on average.
@@ -124,7 +127,10 @@ def catalogue(seed: int, n: int = 100, m: int = 96, k: int = 10) -> tuple[np.nda
     rng = np.random.default_rng(seed)
     profiles = rng.dirichlet(np.full(m, 0.25), k)
     activities = rng.gamma(0.5, 2.0, (n, k)) * rng.gamma(100.0, 1.0, k)
-    return rng.poisson(activities @ profiles), profiles
+    mean = activities @ profiles
+    if dispersion:
+        mean = rng.gamma(1 / dispersion, dispersion * mean)
+    return rng.poisson(mean), profiles
 
 
 def recovered(fit: bn.Fit, profiles: np.ndarray) -> tuple[float, float]:

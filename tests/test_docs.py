@@ -45,7 +45,7 @@ def test_docstring_examples(name: str) -> None:
 
 @in_checkout
 def test_every_public_name_has_an_example() -> None:
-    likelihoods = ("Poisson", "NegativeBinomial", "CompoundPoisson", "Gaussian", "BetaDivergence")
+    likelihoods = ("Poisson", "NegativeBinomial", "CompoundPoisson", "GammaNoise", "Gaussian", "BetaDivergence")
     for name in ("fit", "load", "match", "Model", "MAP", "ARD", "BayesianNMF", *likelihoods):
         assert ">>>" in (getattr(bayesnmf, name).__doc__ or ""), name
 

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 from helpers import LIKELIHOODS, intensities, planted, slow_compound
 from scipy import stats
-from scipy.special import wright_bessel
+from scipy.special import digamma, polygamma, wright_bessel
 
 import bayesnmf as bn
 from bayesnmf.data import Data, Moments
 from bayesnmf.engines._problem import better_noise
 from bayesnmf.likelihoods import Likelihood
 from bayesnmf.likelihoods._stirling import stirling
+from bayesnmf.likelihoods.gamma_noise import inverse_gap
 
 KNOWN: dict[str, Likelihood] = {
     "poisson": bn.Poisson(),
     "gaussian": bn.Gaussian(variance=2.0),
     "negative-binomial": bn.NegativeBinomial(dispersion=0.3),
     "compound-poisson": bn.CompoundPoisson(shape=1.5, jump=0.7),
+    "gamma-noise": bn.GammaNoise(shape=1.7),
     "negative-binomial-per-feature": bn.NegativeBinomial(dispersion=np.array([0.05, 0.5, 3.0])),
 }
 EPS = {"float32": 2e-6, "float64": 1e-11}
@@ -128,6 +130,29 @@ def test_compound_poisson_is_its_series(shape: float, precision: str) -> None:
 
 
 @pytest.mark.parametrize("precision", EPS)
+def test_gamma_noise_is_scipys_and_its_shape_is_learned(precision: str) -> None:
+    x, v = np.random.default_rng(0).gamma(1.0, 2.0, (2, 50)) + 1e-3
+    for shape in (0.01, 1.0, 7.5, 1e4):
+        near = v if shape < 100 else x * (1 + 0.02 * np.sin(v))
+        expected = stats.gamma(shape, scale=near / shape).logpdf(x)
+        found = log_density(bn.GammaNoise(shape), x, near, precision)
+        assert np.max(np.abs(found - expected) / (1 + np.abs(expected))) < 100 * EPS[precision]
+    for shape in (0.02, 0.3, 1.0, 6.0, 1e3, 1e5):
+        with jax.enable_x64(precision == "float64"):
+            gap = np.log(shape) - digamma(shape)
+            assert float(inverse_gap(jnp.asarray(gap, precision))) == pytest.approx(
+                shape, rel=max(10 * EPS[precision], 1e-8)
+            )
+    V = means()
+    X = np.random.default_rng(1).gamma(4.0, V / 4.0)
+    found = float(learned(bn.GammaNoise(), X, V, precision, steps=1).shape)
+    information = X.size * 4.0 * (4.0 * polygamma(1, 4.0) - 1)
+    assert abs(np.log(found / 4.0)) < 4 / np.sqrt(information)
+    exact = float(learned(bn.GammaNoise(), V, V, precision, steps=1).shape)
+    assert exact == pytest.approx(1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("precision", EPS)
 @pytest.mark.parametrize("given", [{}, {"shape": 2.0}, {"jump": 0.4}])
 def test_jumps_are_learned(given: dict[str, float], precision: str) -> None:
     """Within 4 standard errors, from the observed information, whatever the unit."""
@@ -186,9 +211,10 @@ def test_negative_binomial_of_poisson_counts_is_poisson() -> None:
 
 
 @pytest.mark.parametrize("shrinkage", [None, bn.ARD()], ids=["flat", "ard"])
-@pytest.mark.parametrize("name", ["compound-poisson"])
+@pytest.mark.parametrize("name", ["compound-poisson", "gamma-noise"])
 def test_unit_of_x_changes_nothing_else(name: str, shrinkage: bn.ARD | None) -> None:
-    X = {"compound-poisson": intensities(planted(40, 25, 4))}[name]
+    X = planted(40, 25, 4)
+    X = intensities(X) if name == "compound-poisson" else X + 0.5
     model = bn.Model(6, LIKELIHOODS[name](), shrinkage=shrinkage)
     engine = bn.MAP(starts=1, max_steps=200, tol=0.0)
     base = bn.fit(X, model, engine=engine)
@@ -223,3 +249,9 @@ def test_dispersion_must_be_positive(value: Any) -> None:
 def test_jumps_must_be_in_range(given: dict[str, float]) -> None:
     with pytest.raises(bn.ModelError, match="Leave it out to learn it"):
         bn.fit(planted(), rank=2, likelihood=bn.CompoundPoisson(**given))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.ones(2)])
+def test_shape_must_be_positive(value: Any) -> None:
+    with pytest.raises(bn.ModelError, match="Leave it out to learn it"):
+        bn.fit(planted(positive=True), rank=2, likelihood=bn.GammaNoise(shape=value))

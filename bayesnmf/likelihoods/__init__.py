@@ -3,6 +3,7 @@
 from ._base import Likelihood as Likelihood
 from .beta_divergence import BetaDivergence as BetaDivergence
 from .compound_poisson import CompoundPoisson as CompoundPoisson
+from .gamma_noise import GammaNoise as GammaNoise
 from .gaussian import Gaussian as Gaussian
 from .negative_binomial import NegativeBinomial as NegativeBinomial
 from .poisson import Poisson as Poisson
