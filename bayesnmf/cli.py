@@ -30,16 +30,20 @@ class DemoName(StrEnum):
 
 
 class LikelihoodName(StrEnum):
-    """Likelihoods by name; auto takes Poisson for X >= 0 and Gaussian otherwise."""
+    """Likelihoods by name; auto leaves it to what the entries are."""
 
     auto = "auto"
     poisson = "poisson"
+    negative_binomial = "negative_binomial"
+    compound_poisson = "compound_poisson"
     gaussian = "gaussian"
+    gamma = "gamma"
 
 
 class EngineName(StrEnum):
-    """Engines by name."""
+    """Engines by name: a posterior, or its mode."""
 
+    cavi = "cavi"
     map = "map"
 
 
@@ -63,7 +67,9 @@ def fit(
     file: Annotated[Path, typer.Argument(help="Matrix of samples x features: .csv, .tsv, .npy or .npz.")],
     rank: Annotated[str, typer.Option(help='Number of components, or "auto".')] = "auto",
     likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
-    engine: Annotated[EngineName, typer.Option(help="Algorithm.")] = EngineName.map,
+    engine: Annotated[
+        EngineName, typer.Option(help="cavi: a posterior, with intervals. map: its mode, plain NMF.")
+    ] = EngineName.cavi,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-fit"),
     transpose: Annotated[bool, typer.Option("--transpose", help="The file is features x samples.")] = False,
@@ -76,8 +82,14 @@ def fit(
         from ._files import read_matrix
         from .report import write_report
 
-        engines = {EngineName.map: bn.MAP()}
-        likelihoods = {LikelihoodName.poisson: bn.Poisson(), LikelihoodName.gaussian: bn.Gaussian()}
+        engines: dict[EngineName, bn.CAVI | bn.MAP] = {EngineName.cavi: bn.CAVI(), EngineName.map: bn.MAP()}
+        likelihoods = {
+            LikelihoodName.poisson: bn.Poisson(),
+            LikelihoodName.negative_binomial: bn.NegativeBinomial(),
+            LikelihoodName.compound_poisson: bn.CompoundPoisson(),
+            LikelihoodName.gaussian: bn.Gaussian(),
+            LikelihoodName.gamma: bn.GammaNoise(),
+        }
         with _status(f"Reading {file.name}"):
             matrix = read_matrix(file, transpose)
         typer.echo(matrix.said)

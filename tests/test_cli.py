@@ -14,6 +14,7 @@ from bayesnmf._files import read_matrix
 from bayesnmf.cli import app
 
 FILES = {"report.md", "fit.png", "fit.nc", "summary.csv", "components.csv", "activities.csv"}
+INTERVALS = {"components_interval.csv", "activities_interval.csv"}
 
 
 def run(*arguments: object) -> Result:
@@ -160,13 +161,17 @@ def test_archives_of_the_wrong_content_are_refused(tmp_path: Path) -> None:
 # fitting
 
 
-def test_fit_writes_what_the_library_finds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["cavi", "map"])
+def test_fit_writes_what_the_library_finds(engine: str, tmp_path: Path) -> None:
     frame = pd.DataFrame(counts(), columns=[f"g{j}" for j in range(6)])
     frame.to_csv(tmp_path / "x.csv", index=False)
-    result = run("fit", tmp_path / "x.csv", "--rank", 2, "--seed", 3, "--out", tmp_path / "out")
+    options = () if engine == "cavi" else ("--engine", engine)
+    result = run("fit", tmp_path / "x.csv", "--rank", 2, "--seed", 3, "--out", tmp_path / "out", *options)
     assert result.exit_code == 0, result.output
-    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
-    found, expected = bn.load(tmp_path / "out" / "fit.nc"), bn.fit(frame, rank=2, seed=3)
+    written = {file.name for file in (tmp_path / "out").iterdir()}
+    assert written == (FILES | INTERVALS if engine == "cavi" else FILES)
+    made = {"cavi": bn.CAVI(), "map": bn.MAP()}[engine]
+    found, expected = bn.load(tmp_path / "out" / "fit.nc"), bn.fit(frame, rank=2, seed=3, engine=made)
     np.testing.assert_array_equal(found.H, expected.H)
     assert found.features == tuple(frame.columns)
     assert "14 samples x 6 features" in result.stdout
@@ -175,12 +180,39 @@ def test_fit_writes_what_the_library_finds(tmp_path: Path) -> None:
 
 def test_fit_takes_transposed_files_likelihood_and_rank_auto(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", counts().T - 3.0)
-    result = run("fit", tmp_path / "x.npy", "--transpose", "--likelihood", "gaussian", "--out", tmp_path / "out")
+    result = run(
+        "fit", tmp_path / "x.npy", "--transpose", "--likelihood", "gaussian", "--engine", "map",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     fit = bn.load(tmp_path / "out" / "fit.nc")
     assert fit.W.shape[0] == 14
     assert fit.model.shrinkage is not None
     assert isinstance(fit.model.likelihood, bn.Gaussian)
+
+
+@pytest.mark.parametrize(
+    ("name", "likelihood"),
+    [
+        ("poisson", bn.Poisson),
+        ("negative_binomial", bn.NegativeBinomial),
+        ("compound_poisson", bn.CompoundPoisson),
+        ("gaussian", bn.Gaussian),
+        ("gamma", bn.GammaNoise),
+    ],
+)
+def test_names_of_likelihoods(name: str, likelihood: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def caught(*arguments: object, **options: object) -> None:
+        asked.extend([options["likelihood"], options["engine"]])
+        raise bn.DataError("caught")
+
+    monkeypatch.setattr(bn, "fit", caught)
+    np.save(tmp_path / "x.npy", counts())
+    assert run("fit", tmp_path / "x.npy", "--likelihood", name).exit_code == 2
+    assert isinstance(asked[0], likelihood)
+    assert asked[1] == bn.CAVI()
 
 
 def test_errors_of_the_library_are_one_line(tmp_path: Path) -> None:
