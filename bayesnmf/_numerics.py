@@ -24,6 +24,16 @@ def stirling(z: Array) -> jax.Array:
     return jnp.where(large, series, direct)
 
 
+def trigamma(z: Array) -> jax.Array:
+    """Return the derivative of digamma: a series, after steps up to where it holds."""
+    small = z < LARGE
+    steps = sum(jnp.where(small, 1 / (z + i) ** 2, 0) for i in range(int(LARGE)))
+    inverse = 1 / jnp.where(small, z + LARGE, z)
+    u = inverse**2
+    series = inverse + u / 2 + inverse * u * (1 / 6 - u * (1 / 30 - u * (1 / 42 - u * (1 / 30 - u * 5 / 66))))
+    return steps + series
+
+
 def log_less_digamma(z: Array) -> jax.Array:
     """Return z (log z - digamma(z)), which falls from infinity to 1/2."""
     large = z > LARGE

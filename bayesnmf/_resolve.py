@@ -9,7 +9,7 @@ import numpy as np
 from ._errors import DataError, ModelError
 from ._input import Table, refuse_unobserved
 from .engines import CAVI, MAP
-from .likelihoods import Gaussian, Likelihood, Poisson
+from .likelihoods import CompoundPoisson, Gaussian, Likelihood, Poisson
 from .model import Model
 from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior
 
@@ -64,7 +64,7 @@ def _likelihood_for(table: Table, engine: MAP | CAVI) -> Likelihood:
     """Return what X is taken for where nothing is said."""
     if table.least < 0:
         return Gaussian()
-    return Poisson() if isinstance(engine, MAP) or table.is_counts else Gaussian()
+    return Poisson() if isinstance(engine, MAP) or table.is_counts else CompoundPoisson()
 
 
 def _check_support(likelihood: Likelihood, table: Table) -> None:

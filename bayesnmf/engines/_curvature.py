@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 
 from .._types import Array
 from ..likelihoods import Likelihood
+from ._freedom import learned, moved
 from ._prepare import Rows
 from ._truncated import standard
 
@@ -153,11 +154,6 @@ def _of_squares(likelihood: Likelihood, W: Moved, H: Moved, rows: Rows) -> Curva
     )  # fmt: skip
 
 
-def learned_leaves(likelihood: Likelihood) -> list[np.ndarray]:
-    """Return the noise parameters that were learned."""
-    return jax.tree.leaves(likelihood) if likelihood.learned else []
-
-
 def _entrywise(likelihood: Likelihood, rows: Rows, lo: np.ndarray, hi: np.ndarray, step: int) -> dict[str, np.ndarray]:
     """Return first and second derivatives of the bound in lo, hi and the logarithms of the noise, weights included.
 
@@ -177,31 +173,27 @@ def _entrywise(likelihood: Likelihood, rows: Rows, lo: np.ndarray, hi: np.ndarra
 
 @jax.jit
 def _derivatives(likelihood: Likelihood, x: Array, lo: Array, hi: Array) -> dict[str, Array]:
-    leaves, tree = jax.tree.flatten(likelihood)
-    count = len(learned_leaves(likelihood))
+    def bound(point: list[Array]) -> Array:
+        return moved(likelihood, point[2:]).bound(x, point[0], point[1])
 
-    def bound(lo: Array, hi: Array, logs: list[Array]) -> Array:
-        if not count:
-            return likelihood.bound(x, lo, hi)
-        return jax.tree.unflatten(tree, [a * jnp.exp(t) for a, t in zip(leaves, logs, strict=True)]).bound(x, lo, hi)
+    point = [lo, hi, *(jnp.zeros_like(leaf) for leaf in learned(likelihood))]
 
-    point = [lo, hi, *(jnp.zeros_like(x) for _ in range(count))]
+    def along(function: Any, axis: int) -> Any:
+        """Return the derivative in one of lo, hi and the logarithms, entry by entry."""
+        direction = [jnp.full_like(a, float(i == axis)) for i, a in enumerate(point)]
+        return lambda at: jax.jvp(function, (at,), (direction,))[1]
 
-    def gradient(point: list[Array]) -> list[Array]:
-        return jax.grad(lambda p: jnp.sum(bound(p[0], p[1], p[2:])))(point)
-
-    def along(axis: int) -> tuple[list[Array], list[Array]]:
-        return jax.jvp(gradient, (point,), ([jnp.full_like(x, float(axis == i)) for i in range(2 + count)],))
-
-    parts = [along(axis) for axis in range(2 + count)]
-    first, second = parts[0][0], [p[1] for p in parts]
+    lower, upper, *noise = (along(bound, axis) for axis in range(len(point)))
     empty = jnp.zeros((0, *x.shape), x.dtype)
 
     def stack(arrays: list[Array]) -> Array:
-        return jnp.stack(arrays) if arrays else empty
+        return jnp.stack([jnp.broadcast_to(a, x.shape) for a in arrays]) if arrays else empty
 
     return {
-        "lo": first[0], "hi": first[1], "lo_lo": second[0][0], "hi_hi": second[1][1],
-        "lo_noise": stack(second[0][2:]), "hi_noise": stack(second[1][2:]),
-        "noise_noise": stack([stack(s[2:]) for s in second[2:]]) if count else empty[None],
+        "lo": lower(point), "hi": upper(point), "lo_lo": along(lower, 0)(point), "hi_hi": along(upper, 1)(point),
+        "lo_noise": stack([along(lower, 2 + q)(point) for q in range(len(noise))]),
+        "hi_noise": stack([along(upper, 2 + q)(point) for q in range(len(noise))]),
+        "noise_noise": jnp.stack([
+            stack([along(own, 2 + q)(point) for q in range(len(noise))]) for own in noise
+        ]) if noise else empty[None],
     }  # fmt: skip

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import digamma, gammaln
 
-from .._numerics import log_less_digamma, stirling
+from .._numerics import log_less_digamma, stirling, trigamma
 from .._types import Array
 from ..data import Moments
 
@@ -169,11 +169,7 @@ class Dirichlets(NamedTuple):
         """Return F^-1 d(down' E h), with F the Fisher information of the row (Sherman and Morrison)."""
         total = self.total
         slope = (down - jnp.sum(down * self.mean, 1, keepdims=True)) / total
-        diagonal = _trigamma(self.shape)
+        diagonal = trigamma(self.shape)
         part, ones = slope / diagonal, 1 / diagonal
-        shared = _trigamma(total)
+        shared = trigamma(total)
         return part + ones * jnp.sum(part, 1, keepdims=True) / (1 / shared - jnp.sum(ones, 1, keepdims=True))
-
-
-def _trigamma(z: Array) -> jax.Array:
-    return jax.scipy.special.polygamma(1, z)

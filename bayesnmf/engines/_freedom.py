@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,15 +33,25 @@ class Profile(Likelihood):
         return self.likelihood.bound(x, lo, hi) + self.spent / 2 * jnp.log(self.likelihood.variance_at(hi))
 
 
+def learned(likelihood: Likelihood) -> list[Any]:
+    """Return the noise parameters that were learned."""
+    if isinstance(likelihood.learned, str):
+        return [getattr(likelihood, likelihood.learned)]
+    return jax.tree.leaves(likelihood) if likelihood.learned else []
+
+
+def moved(likelihood: Likelihood, logs: list[Array]) -> Likelihood:
+    """Return the likelihood with the logarithms of what was learned moved."""
+    leaves, tree = jax.tree.flatten(likelihood)
+    by = {id(leaf): log for leaf, log in zip(learned(likelihood), logs, strict=True)}
+    return jax.tree.unflatten(tree, [leaf * jnp.exp(by[id(leaf)]) if id(leaf) in by else leaf for leaf in leaves])
+
+
 def corrected_noise(data: Data, likelihood: Likelihood, W: Moments, H: Moments, spent: Array) -> Likelihood:
     """Return the likelihood with its learned parameters at the optimum of the profile."""
-    leaves, tree = jax.tree.flatten(likelihood)
-
-    def at(logs: list[Array]) -> Likelihood:
-        return jax.tree.unflatten(tree, [a * jnp.exp(t) for a, t in zip(leaves, logs, strict=True)])
 
     def gradient(logs: list[Array]) -> list[Array]:
-        return jax.grad(lambda logs: data.value(Profile(at(logs), spent), W, H))(logs)
+        return jax.grad(lambda logs: data.value(Profile(moved(likelihood, logs), spent), W, H))(logs)
 
     def step(_: Array, logs: list[Array]) -> list[Array]:
         first, columns = [], []
@@ -56,4 +67,4 @@ def corrected_noise(data: Data, likelihood: Likelihood, W: Moments, H: Moments, 
         move = move / jnp.maximum(jnp.max(jnp.abs(move), -1, keepdims=True) / MOST, 1)
         return [t + move[..., i] for i, t in enumerate(logs)]
 
-    return at(jax.lax.fori_loop(0, STEPS, step, [jnp.zeros_like(a) for a in leaves]))
+    return moved(likelihood, jax.lax.fori_loop(0, STEPS, step, [jnp.zeros_like(a) for a in learned(likelihood)]))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..likelihoods import Likelihood
-from ._curvature import Curvature, Moved, curvature, learned_leaves
+from ._curvature import Curvature, Moved, curvature
+from ._freedom import learned
 from ._prepare import Rows
 
 CHUNK = 2**24
@@ -60,7 +61,7 @@ class Response:
     @property
     def noise_sizes(self) -> list[int]:
         """Length of each learned noise parameter: 1, or m."""
-        return [int(np.size(leaf)) for leaf in learned_leaves(self.likelihood)]
+        return [int(np.size(leaf)) for leaf in learned(self.likelihood)]
 
     @property
     def size(self) -> int:
@@ -91,7 +92,7 @@ class Response:
     ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Curvature]]:
         """Yield samples, the inverse lower factors of their own blocks, those times what joins them to the rest."""
         n, k = W.mean.shape
-        step = max(1, CHUNK // (2 * k * self.size))
+        step = min(n, max(1, CHUNK // (2 * k * self.size)))
         for start in range(0, n, step):
             part = slice(start, min(start + step, n))
             own = curvature(self.likelihood, Moved(*(a[part] for a in W)), self.H, rows(part), step)

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import polygamma
 
-from .._numerics import log_less_digamma
+from .._numerics import log_less_digamma, trigamma
 from .._types import Array, Side
 from ..data import Data, Moments
 from ..likelihoods import Likelihood
@@ -271,7 +270,7 @@ def _shape_of(gap: Array) -> jax.Array:
     shape = (3 - gap + jnp.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
 
     def newton(_: Array, shape: Array) -> Array:
-        slope = 1 / shape - polygamma(1, shape)
+        slope = 1 / shape - trigamma(shape)
         step = (log_less_digamma(shape) / shape - gap) / slope
         return 1 / (1 / shape + step / (shape**2))
 
