@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
 from scipy import stats
 from scipy.special import logsumexp
 
 import bayesnmf as bn
+from bayesnmf._input import read
+from bayesnmf._resolve import resolve
+from bayesnmf._types import Side
+from bayesnmf.data import Data, Moments
+from bayesnmf.engines._families import Dirichlets, Gammas
+from bayesnmf.engines._problem import better_noise
+from bayesnmf.engines._variational import Beliefs, Variational
+from bayesnmf.engines.cavi import _Task
+from bayesnmf.posterior import Posterior
 
 LIKELIHOODS = {
     "poisson": lambda: bn.Poisson(),
@@ -139,3 +153,186 @@ def recovered(fit: bn.Fit, profiles: np.ndarray) -> tuple[float, float]:
 
     hits = int((match_rows(profiles, fit.H).cosine > 0.9).sum())
     return hits / max(fit.rank, 1), hits / len(profiles)
+
+
+BELIEFS: dict[str, Callable[[], dict[str, Any]]] = {
+    "exponential": lambda: {"W": bn.Exponential(), "H": bn.Exponential()},
+    "exponential-given": lambda: {"W": bn.Exponential(mean=2.0), "H": bn.Exponential(mean=0.7)},
+    "gamma": lambda: {"W": bn.Gamma(1.5), "H": bn.Gamma(1.5)},
+    "gamma-sparse": lambda: {"W": bn.Gamma(0.3), "H": bn.Gamma(0.3)},
+    "gamma-learned": lambda: {"W": bn.Gamma(None), "H": bn.Gamma(None)},
+    "gamma-mean-of-W-given": lambda: {"W": bn.Gamma(None, mean=2.0), "H": bn.Gamma(None)},
+    "gamma-mean-of-H-given": lambda: {"W": bn.Gamma(None), "H": bn.Gamma(None, mean=0.5)},
+    "gamma-means-given": lambda: {"W": bn.Gamma(None, mean=2.0), "H": bn.Gamma(None, mean=0.5)},
+    "dirichlet": lambda: {"W": bn.Gamma(None), "H": bn.Dirichlet(0.5)},
+    "half-normal": lambda: {"W": bn.HalfNormal(), "H": bn.HalfNormal()},
+    "ard": lambda: {"shrinkage": bn.ARD()},
+    "ard-gamma-sparse": lambda: {"W": bn.Gamma(0.3), "H": bn.Gamma(0.3), "shrinkage": bn.ARD(a=5.0)},
+    "compressive": lambda: {"shrinkage": bn.Compressive()},
+}
+"""Priors and shrinkage under a posterior engine, as arguments of `Model`."""
+
+
+def posterior_likelihoods() -> dict[str, Callable[[], bn.likelihoods.Likelihood]]:
+    """Return the likelihoods that CAVI takes: those of `LIKELIHOODS`, and with their noise known."""
+    known = {
+        "negative-binomial-known": lambda: bn.NegativeBinomial(dispersion=0.3),
+        "negative-binomial-known-per-feature": lambda: bn.NegativeBinomial(dispersion=np.linspace(0.1, 1.5, 15)),
+        "compound-poisson-known": lambda: bn.CompoundPoisson(shape=1.5, jump=0.8),
+    }
+    found = {}
+    for name, make in (LIKELIHOODS | known).items():
+        try:
+            bn.CAVI().check(make())
+        except bn.EngineError:
+            continue
+        found[name] = make
+    return found
+
+
+def supported(likelihood: bn.likelihoods.Likelihood, **sizes: int) -> np.ndarray:
+    """Return data in the support of a likelihood: counts, intensities, or values of either sign."""
+    X = planted(positive=likelihood.support == "positive", **sizes)
+    if likelihood.support == "real":
+        X[:, ::4] -= 1.0
+    return intensities(X) if likelihood.support == "non-negative" else X
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Told:
+    """Stands in for `Data` in an update: says what the likelihood said, so that likelihood and priors compile apart."""
+
+    halves: Any
+    fit: Any
+    shape: tuple[int, int] = field(metadata={"static": True})
+
+    def sums(self, *_: Any) -> Any:
+        """Return the halves."""
+        return self.halves
+
+    def value(self, *_: Any) -> Any:
+        """Return the log-likelihood."""
+        return self.fit
+
+
+_sums = jax.jit(Data.sums, static_argnames="side")
+_value = jax.jit(Data.value)
+_better_noise = jax.jit(better_noise)
+_moments = jax.jit(Variational.moments)
+_update = jax.jit(Variational.update, static_argnames="side")
+_learn = jax.jit(Variational.learn)
+_elbo = jax.jit(Variational.elbo)
+_learn_noise = jax.jit(Variational.learn_noise)
+
+
+class Ascent:
+    """CAVI block by block, with the engine's own updates: what is believed, and the ELBO in between.
+
+    Starts from a random q, and not from a short run of NMF.
+    """
+
+    def __init__(self, X: Any, model: bn.Model, sharp: float = 10.0, seed: int = 0, **beside: Any) -> None:
+        engine = bn.CAVI(precision="float64", starts=1)
+        table = read(X, **beside)
+        self.task = _Task(engine, resolve(model, table, engine), table, None)
+        self.problem, ready = self.task.problem, self.task.prepared
+        rng = np.random.default_rng(seed)
+        factors = []
+        for q in self.task._q():
+            a = ready.array(ready.size * rng.uniform(0.5, 2.0, q.moments.hi.shape))
+            if isinstance(q, Dirichlets):
+                factors.append(Dirichlets(sharp * a))
+            elif isinstance(q, Gammas):
+                factors.append(Gammas(sharp + 0 * a, sharp / a))
+            else:
+                factors.append(type(q).of_point(a, sharp, q.power))
+        nothing = jnp.ones((ready.k,), ready.dtype)
+        priors = self.task._conditional(self.task.W, 0), self.task._conditional(self.task.H, 1)
+        self.state = Beliefs(*factors, *priors, Gammas(nothing, nothing), ready.likelihood)
+        self.told = ready.likelihood.background != "quadratic"
+        self.learn()
+
+    @property
+    def elbo(self) -> float:
+        """The ELBO, terms of X alone included."""
+        if not self.told:
+            return float(_elbo(replace(self.problem, learned=()), self._known_noise)) + self.task.prepared.constant
+        fit = _value(self.problem.data, self.state.likelihood, *self._moments)
+        problem, state = self._without_data(None, fit)
+        return float(_elbo(replace(problem, learned=()), state)) + self.task.prepared.constant
+
+    def update(self, side: Side) -> None:
+        """Update q of one factor."""
+        if not self.told:
+            self._take(_update(_bare(self.problem), self._known_noise, side=side))
+            return
+        halves = _sums(self.problem.data, self.state.likelihood, *self._moments, side=side)
+        problem, state = self._without_data(halves, None)
+        self._take(_update(_bare(problem), state, side=side))
+
+    def learn(self) -> None:
+        """Update the priors."""
+        self._take(_learn(*self._without_data(None, None)))
+
+    def learn_noise(self) -> None:
+        """Take a step in the noise parameters."""
+        if not self.state.likelihood.learned:
+            return
+        if not self.told:
+            self.state = _learn_noise(self.problem, self.state)
+        else:
+            made = _better_noise(self.problem.data, self.state.likelihood, *self._moments)
+            self.state = self.state._replace(likelihood=made)
+
+    def sweep(self) -> None:
+        """Update everything once."""
+        self.update("W")
+        self.update("H")
+        self.learn()
+        self.learn_noise()
+
+    def converge(self, sweeps: int = 3000, noise: bool = True) -> None:
+        """Sweep until nothing moves."""
+        self.state = _converge(self.problem, self.state, sweeps, noise and self.state.likelihood.learned)
+
+    @property
+    def posterior(self) -> Posterior:
+        """The posterior as `Fit` has it."""
+        task = self.task
+        state = jax.tree.map(lambda a: np.asarray(a, float), self.state)
+        state = state._replace(H=task._with_known(state.H))
+        unit_H = 1.0 if isinstance(task.H, bn.Dirichlet) else task.prepared.side_unit
+        found = task._in_units(state, unit_H)
+        known = 0 if task.model.known is None else len(task.model.known)
+        rate = None if task.shrinkage is None else found.rate
+        return Posterior(*found[:4], rate, found.likelihood, self.problem.learned, known, task.table)
+
+    @property
+    def _moments(self) -> tuple[Moments, Moments]:
+        return _moments(replace(_bare(self.problem), data=None), self.state._replace(likelihood=None))
+
+    @property
+    def _known_noise(self) -> Beliefs:
+        return self.state._replace(likelihood=replace(self.state.likelihood, learned=False))  # type: ignore[type-var]
+
+    def _without_data(self, halves: Any, fit: Any) -> tuple[Variational, Beliefs]:
+        told = Told(halves, fit, self.task.table.shape)
+        return replace(self.problem, data=told), self.state._replace(likelihood=None)
+
+    def _take(self, state: Beliefs) -> None:
+        self.state = state._replace(likelihood=self.state.likelihood)
+
+
+def _bare(problem: Variational) -> Variational:
+    """Return the problem without what an update of q does not look at, so that more of them share a program."""
+    return replace(problem, learned=(), shrinkage=None)
+
+
+@partial(jax.jit, static_argnums=3)
+def _converge(problem: Variational, state: Beliefs, sweeps: int, noise: bool) -> Beliefs:
+    def step(_: Any, state: Beliefs) -> Beliefs:
+        state = problem.sweep(state)
+        return problem.learn_noise(state) if noise else state
+
+    return jax.lax.fori_loop(0, sweeps, step, state)
