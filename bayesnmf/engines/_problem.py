@@ -130,6 +130,6 @@ def better_noise(data: Data, likelihood: Likelihood, W: Moments, H: Moments) -> 
         share = jnp.where(carry[0] > 0.5**TRIES, carry[0] / 2, 0)
         return share, data.value(part_way(share), W, H)
 
-    whole = jnp.ones_like(before)
-    share, _ = jax.lax.while_loop(worse, halve, (whole, data.value(new, W, H)))
+    # twice the step at first, which is halved before it is looked at: the value is compiled once less
+    share, _ = jax.lax.while_loop(worse, halve, (jnp.full_like(before, 2), jnp.full_like(before, -jnp.inf)))
     return part_way(share)
