@@ -111,7 +111,7 @@ class Dirichlets(NamedTuple):
     @property
     def total(self) -> Any:
         """Sum of each row's shapes."""
-        return self.shape.sum(1, keepdims=True)
+        return self.shape.sum(-1, keepdims=True)
 
     @property
     def mean(self) -> Any:
