@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
 from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import digamma, logsumexp
 
 import bayesnmf as bn
 from bayesnmf._input import read
@@ -336,3 +336,29 @@ def _converge(problem: Variational, state: Beliefs, sweeps: int, noise: bool) ->
         return problem.learn_noise(state) if noise else state
 
     return jax.lax.fori_loop(0, sweeps, step, state)
+
+
+def slow_cavi(
+    entries: list[tuple[int, int, float]], W: Any, H: Any, prior_W: tuple[float, float], prior_H: tuple[float, float],
+    s: np.ndarray, o: np.ndarray, sweeps: int,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Return (shape, rate) of q(W) and q(H) after sweeps over single observations, in plain loops.
+
+    Cemgil (2009), Algorithm 1, with observations in the place of a mask, and offsets; priors as (shape, rate).
+    """
+    for _ in range(sweeps):
+        for side in ("W", "H"):
+            mean_W, mean_H = (q[0] / q[1] for q in (W, H))
+            low_W, low_H = (np.exp(digamma(q[0])) / q[1] for q in (W, H))
+            own, (shape, rate) = (W, prior_W) if side == "W" else (H, prior_H)
+            new = np.full_like(own[0], shape), np.full_like(own[1], rate)
+            for i, j, x in entries:
+                share = low_W[i] * low_H[:, j]
+                if side == "W":
+                    new[0][i] += x * share / share.sum()
+                    new[1][i] += s[i] * o[j] * mean_H[:, j]
+                else:
+                    new[0][:, j] += x * share / share.sum()
+                    new[1][:, j] += s[i] * o[j] * mean_W[i]
+            W, H = (new, H) if side == "W" else (W, new)
+    return W, H
