@@ -67,6 +67,8 @@ class Posterior:
         How many rows of H are known.
     table : Table
         The data.
+    fitted : Posterior or None
+        For new samples the posterior of the fit: how H moves is learned there.
     """
 
     W: Family
@@ -78,6 +80,7 @@ class Posterior:
     learned: tuple[str, ...]
     known: int
     table: Table
+    fitted: Posterior | None = None
 
     def __post_init__(self) -> None:
         """Lay all arrays out alike, so that what is saved and loaded gives the same digits."""
@@ -99,10 +102,7 @@ class Posterior:
 
     def projected(self, W: Gammas, table: Table) -> Posterior:
         """Return the posterior of new samples, with all else as it was fitted."""
-        new = replace(self, W=W, table=table)
-        if self.has_response:
-            new.__dict__["response"] = self.response
-        return new
+        return replace(self, W=W, table=table, fitted=self)
 
     @property
     def work(self) -> float:
@@ -114,7 +114,8 @@ class Posterior:
     def has_response(self) -> bool:
         """Whether there is a linear response, and it is affordable."""
         small = self.work <= MOST_WORK and 2 * self.H.mean.size <= MOST_COORDINATES
-        return small and not isinstance(self.H, Dirichlets)
+        known = self.fitted is None or self.fitted.has_response
+        return small and known and not isinstance(self.H, Dirichlets)
 
     @cached_property
     def moved(self) -> tuple[Moved, Moved]:
@@ -128,6 +129,8 @@ class Posterior:
     @cached_property
     def response(self) -> Response:
         """How W and H move together."""
+        if self.fitted is not None:
+            return self.fitted.response
         try:
             return Response.at(*self.moved, self.hyper, self.likelihood, self.rows)
         except np.linalg.LinAlgError:

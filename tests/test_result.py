@@ -177,6 +177,23 @@ def test_a_fit_that_stopped_early_says_so(fit: bn.Fit) -> None:
     assert np.isfinite(early.interval("share", method="mean_field")).all()
 
 
+def test_new_samples_move_with_the_components_of_the_fit(fit: bn.Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = counts()
+    new, all_again = fit.project(X[:4]), fit.project(X)
+    assert new.posterior is not None
+    assert fit.posterior is not None
+    assert new.posterior.response is fit.posterior.response
+    for found, expected in zip(all_again.interval(), fit.interval("W"), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.05)
+    # what cannot be said of the fit cannot be said of fewer samples either
+    early = stopped_early(fit).project(X[:4])
+    assert np.isfinite(early.interval(method="mean_field")).all()
+    with pytest.raises(bn.EngineError, match="at its optimum"):
+        early.interval()
+    monkeypatch.setattr("bayesnmf.posterior.MOST_WORK", (new.posterior.work + fit.posterior.work) / 2)
+    np.testing.assert_array_equal(new.interval(), new.interval(method="mean_field"))
+
+
 # table and words
 
 
