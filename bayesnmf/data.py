@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -194,24 +195,30 @@ class Data:
             total = self._sum(lambda tile, o: [o.T @ _weight(tile)], given)[0]
         return _scaled(total, column, 1)
 
-    def value(self, likelihood: Likelihood, W: Moments, H: Moments) -> jax.Array:
-        """Return the log-likelihood (its bound, under a posterior) without the terms of X alone."""
+    def value(self, likelihood: Likelihood, W: Moments, H: Moments, spent: Array | float | None = None) -> jax.Array:
+        """Return the log-likelihood (its bound, under a posterior) without the terms of X alone.
+
+        With `spent` its profile in the noise.
+        """
+        of = likelihood.bound if spent is None else partial(likelihood.profile, spent=spent)
         left, right = self._offset(W, H)
 
         def by_row(tile: Tile, *w: Array) -> list[Array]:
-            bound = _scaled(likelihood.bound(tile.x, *self._means(w, right)), self.col_weight, 1)
+            bound = _scaled(of(tile.x, *self._means(w, right)), self.col_weight, 1)
             return [jnp.sum(bound if tile.weight is None else bound * tile.weight, 1)]
 
         return jnp.sum(_scaled(self._map(by_row, *left)[0], self.row_weight, 0))
 
-    def noise(self, likelihood: Likelihood, W: Moments, H: Moments) -> tuple[jax.Array, jax.Array]:
+    def noise(
+        self, likelihood: Likelihood, W: Moments, H: Moments, spent: Array | float = 0.0
+    ) -> tuple[jax.Array, jax.Array]:
         """Return the sums over samples of the likelihood's noise terms, (terms, m), and of the weights, (m,)."""
         left, right = self._offset(W, H)
         ones = jnp.ones(self.n_padded, right.hi.dtype)
         row = ones if self.row_weight is None else self.row_weight
 
         def by_column(tile: Tile, lo: Array, hi: Array, r: Array) -> list[Array]:
-            terms = likelihood.noise_terms(tile.x, *self._means((lo, hi), right))
+            terms = likelihood.noise_terms(tile.x, *self._means((lo, hi), right), spent)
             weight = jnp.ones_like(tile.x) if tile.weight is None else tile.weight
             return [jnp.stack([r @ (term * weight) for term in terms]), r @ weight]
 

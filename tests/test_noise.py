@@ -11,10 +11,10 @@ from scipy import stats
 from scipy.special import digamma, polygamma, wright_bessel
 
 import bayesnmf as bn
+from bayesnmf._numerics import stirling
 from bayesnmf.data import Data, Moments
 from bayesnmf.engines._problem import better_noise
 from bayesnmf.likelihoods import Likelihood
-from bayesnmf.likelihoods._stirling import stirling
 from bayesnmf.likelihoods.gamma_noise import inverse_gap
 
 KNOWN: dict[str, Likelihood] = {

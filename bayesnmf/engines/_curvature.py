@@ -10,7 +10,7 @@ import numpy as np
 
 from .._types import Array
 from ..likelihoods import Likelihood
-from ._freedom import learned, moved
+from ._noise import learned, moved
 from ._prepare import Rows
 from ._truncated import standard
 

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import digamma, gammaln
 
-from .._numerics import log_less_digamma, stirling, trigamma
+from .._numerics import log_gamma, log_less_digamma, stirling, trigamma
 from .._types import Array
 from ..data import Moments
 
@@ -59,7 +58,7 @@ class Gammas(NamedTuple):
     @property
     def log_mean(self) -> Array:
         """E log w."""
-        return digamma(self.shape) - jnp.log(self.rate)
+        return jnp.log(self.shape) - log_less_digamma(self.shape) / self.shape - jnp.log(self.rate)
 
     @property
     def moments(self) -> Moments:
@@ -81,7 +80,7 @@ class Gammas(NamedTuple):
         """Return KL(q || prior), entry by entry, in terms that stay small for a large shape."""
         a = self.shape
         own = 0.5 * jnp.log(a / (2 * jnp.pi)) - log_less_digamma(a) - stirling(a)
-        return own - prior.shape * (self.log_mean + prior.log_rate) + prior.rate * self.mean + gammaln(prior.shape)
+        return own - prior.shape * (self.log_mean + prior.log_rate) + prior.rate * self.mean + log_gamma(prior.shape)
 
 
 class Dirichlets(NamedTuple):
@@ -121,7 +120,7 @@ class Dirichlets(NamedTuple):
     @property
     def log_mean(self) -> Array:
         """E log h."""
-        return digamma(self.shape) - digamma(self.total)
+        return _digamma(self.shape) - _digamma(self.total)
 
     @property
     def moments(self) -> Moments:
@@ -162,8 +161,8 @@ class Dirichlets(NamedTuple):
     def divergence(self, prior: Conditional) -> jax.Array:
         """Return KL(q || prior), spread over the entries of each row."""
         m = self.shape.shape[1]
-        own = gammaln(self.total) - gammaln(m * prior.shape)
-        return own / m - gammaln(self.shape) + gammaln(prior.shape) + (self.shape - prior.shape) * self.log_mean
+        own = log_gamma(self.total) - log_gamma(m * prior.shape)
+        return own / m - log_gamma(self.shape) + log_gamma(prior.shape) + (self.shape - prior.shape) * self.log_mean
 
     def _natural_gradient(self, down: Array) -> jax.Array:
         """Return F^-1 d(down' E h), with F the Fisher information of the row (Sherman and Morrison)."""
@@ -173,3 +172,7 @@ class Dirichlets(NamedTuple):
         part, ones = slope / diagonal, 1 / diagonal
         shared = trigamma(total)
         return part + ones * jnp.sum(part, 1, keepdims=True) / (1 / shared - jnp.sum(ones, 1, keepdims=True))
+
+
+def _digamma(z: Array) -> jax.Array:
+    return jnp.log(z) - log_less_digamma(z) / z

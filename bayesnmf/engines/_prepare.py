@@ -111,11 +111,11 @@ class Prepared:
     def constant(self) -> float:
         """Log density of X in its own unit, less what the engine computes: terms of X alone, in float64."""
         likelihood, table, total = self.model.parts[0], self.table, 0.0
-        n, step = table.shape[0], max(1, 2**22 // table.shape[1])
+        n, step, base_of = table.shape[0], max(1, 2**22 // table.shape[1]), jax.jit(likelihood.base)
         with jax.enable_x64(True):
             for start in range(0, n, step):
                 rows = dense_rows(table, slice(start, min(start + step, n)))
-                base = np.asarray(likelihood.base(jnp.asarray(rows.x / self.unit)), float)
+                base = np.asarray(base_of(jnp.asarray(rows.x / self.unit)), float)
                 # zeros of a likelihood for non-negative X are events, not densities
                 dense = rows.x != 0 if likelihood.support == "non-negative" else np.ones_like(rows.x, bool)
                 total += float(np.sum(rows.weight * (base - dense * np.log(self.unit))))

@@ -110,14 +110,19 @@ TRIES = 6
 """How often a step in the noise parameters that would raise the objective is halved before it is given up."""
 
 
-def better_noise(data: Data, likelihood: Likelihood, W: Moments, H: Moments) -> Likelihood:
-    """Return the likelihood with new noise parameters, under which the data are no less likely."""
+def better_noise(
+    data: Data, likelihood: Likelihood, W: Moments, H: Moments, spent: Array | float | None = None
+) -> Likelihood:
+    """Return the likelihood with new noise parameters, under which the data are no less likely.
+
+    `spent` is the share of the observations that W and H took out of the noise: see `Likelihood.profile`.
+    """
     if not likelihood.learned:
         return likelihood
-    new = likelihood.update_noise(*data.noise(likelihood, W, H))
+    new = likelihood.update_noise(*data.noise(likelihood, W, H, 0.0 if spent is None else spent))
     if likelihood.noise_is_exact:
         return new
-    before = data.value(likelihood, W, H)
+    before = data.value(likelihood, W, H, spent)
 
     def part_way(share: Array) -> Likelihood:
         return jax.tree.map(lambda a, b: a * (b / a) ** share, likelihood, new)
@@ -128,7 +133,7 @@ def better_noise(data: Data, likelihood: Likelihood, W: Moments, H: Moments) -> 
 
     def halve(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         share = jnp.where(carry[0] > 0.5**TRIES, carry[0] / 2, 0)
-        return share, data.value(part_way(share), W, H)
+        return share, data.value(part_way(share), W, H, spent)
 
     # twice the step at first, which is halved before it is looked at: the value is compiled once less
     share, _ = jax.lax.while_loop(worse, halve, (jnp.full_like(before, 2), jnp.full_like(before, -jnp.inf)))

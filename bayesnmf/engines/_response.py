@@ -10,7 +10,7 @@ import numpy as np
 
 from ..likelihoods import Likelihood
 from ._curvature import Curvature, Moved, curvature
-from ._freedom import learned
+from ._noise import learned
 from ._prepare import Rows
 
 CHUNK = 2**24

@@ -16,10 +16,14 @@ from ..data import Data, Moments, Tile, product
 from ..likelihoods import Likelihood
 from ._families import Conditional
 
+LEVELS = 40
+"""Of the continued fraction: enough for float64 where it is used."""
+
 TAIL = -3.0
 """Location, in standard deviations, below which a continued fraction takes over."""
 
 
+@jax.jit
 def standard(z: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return E y, E y^2 and E log q + log sigma of y >= 0 with density exp(z y - y^2 / 2), sigma the unit of y.
 
@@ -27,9 +31,7 @@ def standard(z: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """
     tail = z < TAIL
     t = jnp.where(tail, -z, -TAIL)
-    rest = t
-    for level in range(40, 2, -1):
-        rest = t + level / rest
+    rest = jax.lax.fori_loop(0, LEVELS - 2, lambda i, rest: t + (LEVELS - i) / rest, t)
     step = 2 / rest
     y_tail, square_tail = 1 / (t + step), step / (t + step)
     inside = jnp.where(tail, 0.0, z)

@@ -15,7 +15,6 @@ from ..data import Data, Moments
 from ..likelihoods import Likelihood
 from . import _truncated
 from ._families import Conditional, Gammas
-from ._freedom import corrected_noise
 from ._problem import better_noise
 from ._truncated import Squares, TruncatedNormals
 
@@ -156,28 +155,23 @@ class Variational:
             state = state.with_prior(side, prior)
         return state if self.shrinkage is None else self._shrink(state)
 
-    def learn_noise(self, state: Beliefs) -> Beliefs:
-        """Take a guarded step in the noise parameters."""
-        moments = self.moments(state)
-        if not isinstance(state.W, TruncatedNormals):
-            return state._replace(likelihood=better_noise(self.data, state.likelihood, *moments))
-        total, weight = self.data.noise(state.likelihood, *moments)
-        total = total + _truncated.spread(self.data, state.likelihood, *self.squares(state))[None]
-        return state._replace(likelihood=state.likelihood.update_noise(total, weight))
-
-    def correct_noise(self, state: Beliefs) -> Beliefs:
-        """Return it with noise that knows what W and H took out of it.
+    def learn_noise(self, state: Beliefs, correct: Array) -> Beliefs:
+        """Take a guarded step in the noise parameters; `correct` says whether for what W and H took out of the noise.
 
         An entry that holds as many events as its prior has spent half a degree of freedom; one scale of each component
-        is free.
+        is free. Truncated normals count the variance of the mean instead.
         """
-        spent = jnp.sum(self._total(1 - state.prior_W.shape / state.W.shape, "W"))
-        spent += jnp.sum(self._total(1 - state.prior_H.shape / state.H.shape, "H"))
-        share = (spent - jnp.sum(self.free)) / self.observations
         moments = self.moments(state)
-        return state._replace(
-            likelihood=corrected_noise(self.data, state.likelihood, *moments, jnp.clip(share, 0, 0.9))
-        )
+        if not isinstance(state.W, TruncatedNormals):
+            spent = jnp.sum(self._total(1 - state.prior_W.shape / state.W.shape, "W"))
+            spent += jnp.sum(self._total(1 - state.prior_H.shape / state.H.shape, "H"))
+            share = jnp.clip((spent - jnp.sum(self.free)) / self.observations, 0, 0.9)
+            return state._replace(
+                likelihood=better_noise(self.data, state.likelihood, *moments, jnp.where(correct, share, 0))
+            )
+        total, weight = self.data.noise(state.likelihood, *moments)
+        total = total + _truncated.spread(self.data, state.likelihood, *self.squares(state))
+        return state._replace(likelihood=state.likelihood.update_noise(total, weight))
 
     def moved(self, old: Beliefs, new: Beliefs) -> jax.Array:
         """Return how far the means moved at most, in standard deviations."""
@@ -192,9 +186,10 @@ class Variational:
         An empty component is flat. Where the others explain X it takes its share of what is there, so its scale is the
         fixed point of the updates at x = mean.
         """
-        W, H = (np.asarray(moments.hi, float) for moments in self.moments(state))
         if self.shrinkage is None:
-            mass = W[: self.n].sum(0) * H.sum(1)
+            W, H = (np.asarray(q.mean, float) for q in (state.W, state.H))
+            H = np.where(np.asarray(self.is_known)[:, None], self.known, H)
+            mass = W[: self.n].sum(0) * H.sum(1) * np.asarray(self.active)
             return mass / mass.sum()
         scale = np.asarray(1 / state.rate.mean, float)
         exposure = self.data.exposure() * float(state.likelihood.slope)

@@ -154,7 +154,6 @@ class _Task:
         else:
             W, H = (np.asarray(a, float)[None] / ready.side_unit for a in init)
         factors = tuple(ready.array(a) for a in ready.pad(W, H))
-        tolerance = Tolerance(*(ready.array(t) for t in (engine.tol, engine.residual_tol, 1e-3 * n * m)))
         first = self.fixed
         if first is None:
             nothing = jnp.ones((ready.k,), ready.dtype)
@@ -162,16 +161,34 @@ class _Task:
                 *self._q(), self._conditional(self.W, 0), self._conditional(self.H, 1), Gammas(nothing, nothing),
                 ready.likelihood,
             )  # fmt: skip
-        steps = {"max_steps": engine.max_steps, "every": engine.check_every}
-        course = run_starts(self.problem, self._point(), first, factors, tolerance, **steps)
+        states = begin_starts(self.problem, self._point(), first, factors)
+        course = self._sweep_on(states, None, correct=False)
         if self.fixed is not None or engine.tol == engine.residual_tol == 0:
             return course
         best = best_of(np.asarray(course.info.objective, float))
-        tight = tolerance._replace(objective=tolerance.objective / TIGHTER, residual=tolerance.residual / TIGHTER)
-        own = jax.tree.map(lambda a: a[best], course)
-        end = finish(self.problem, own.state, tight, **steps)
-        info = end.info._replace(steps=own.info.steps + end.info.steps, trace=own.info.trace)
-        return jax.tree.map(lambda a, b: a.at[best].set(b), course, Course(end.state, info))
+        course = self._go_on(course, best, correct=False)
+        return self._go_on(course, best, correct=True) if ready.likelihood.learned else course
+
+    def _sweep_on(self, states: Beliefs, best: int | None, correct: bool) -> Course:
+        """Sweep from all starts; or from the best one to a tighter tolerance, while the others end at once."""
+        ready, engine = self.prepared, self.engine
+        count = len(jax.tree.leaves(states)[0])
+        scale = np.full(count, 1e-3 * np.prod(self.table.shape))
+
+        def by_start(value: float) -> Array:
+            alone = np.where(np.arange(count) == best, value / TIGHTER, np.inf)
+            return ready.array(np.full(count, value) if best is None else alone)
+
+        tolerance = Tolerance(by_start(engine.tol), by_start(engine.residual_tol), ready.array(scale))
+        return sweep_on(
+            self.problem, states, tolerance, jnp.asarray(correct), max_steps=engine.max_steps, every=engine.check_every
+        )
+
+    def _go_on(self, course: Course, best: int, correct: bool) -> Course:
+        """Return the course with its best start brought nearer to its optimum."""
+        end = self._sweep_on(course.state, best, correct)
+        info = end.info._replace(steps=course.info.steps + end.info.steps, trace=course.info.trace)
+        return jax.tree.map(lambda a, b: a.at[best].set(b[best]), course, Course(end.state, info))
 
     def result(self, course: Course) -> EngineResult:
         """Return the outcome in the units of X, without padding."""
@@ -282,60 +299,47 @@ class _Task:
 
 
 @partial(jax.jit, static_argnames=("max_steps", "every"))
-def run_starts(
-    problem: Variational, point: Problem, first: Beliefs, factors: tuple[Array, Array], tolerance: Tolerance, *,
-    max_steps: int, every: int,
-) -> Course:  # fmt: skip
-    """Run every start (leading axis of the factors) in one compiled program."""
+def sweep_on(
+    problem: Variational, states: Beliefs, tolerance: Tolerance, correct: Array, *, max_steps: int, every: int
+) -> Course:
+    """Sweep from every start (leading axis of states and tolerances) until it has converged.
 
-    def one(factors: tuple[Array, Array]) -> Course:
-        return _sweep_on(problem, _begin(problem, point, first, factors), tolerance, max_steps, every)
+    `correct` says whether learned noise is corrected for the degrees of freedom that W and H spend.
+    """
 
-    return jax.lax.map(one, factors) if jax.default_backend() == "cpu" else jax.vmap(one)(factors)
+    def one(given: tuple[Beliefs, Tolerance]) -> Course:
+        state, tolerance = given
 
+        # the loop carries the beliefs before and after the last sweep
+        def step(pair: tuple[Beliefs, Beliefs]) -> tuple[Beliefs, Beliefs]:
+            return pair[1], problem.sweep(pair[1])
 
-@partial(jax.jit, static_argnames=("max_steps", "every"))
-def finish(problem: Variational, state: Beliefs, tolerance: Tolerance, *, max_steps: int, every: int) -> Course:
-    """Go on from where a start ended; then once more, with learned noise corrected, and kept."""
-    if not state.likelihood.learned or isinstance(state.W, TruncatedNormals):
-        return _sweep_on(problem, state, tolerance, max_steps, every)
+        def check(pair: tuple[Beliefs, Beliefs]) -> tuple[tuple[Beliefs, Beliefs], Array, Array]:
+            old, new = pair
+            moved = problem.moved(old, new)
+            if problem.update_H and state.likelihood.learned:
+                new = problem.learn_noise(new, correct)
+            return (old, new), -problem.elbo(new), moved
 
-    def go(state: Beliefs, again: Array) -> tuple[Beliefs, Info]:
-        corrected = problem.correct_noise(state).likelihood
-        state = state._replace(likelihood=_choose(again, corrected, state.likelihood))
-        course = _sweep_on(problem, state, tolerance, max_steps, every, keep_noise=again)
-        return course.state, course.info
+        begin = start_info(jnp.full_like(tolerance.scale, jnp.inf), jnp.int32(RUNNING), -(-max_steps // every))
+        (_, end), info = iterate(step, check, (state, state), begin, tolerance, every, max_steps)
+        return Course(end, info)
 
-    state, info = jax.lax.scan(go, state, jnp.array([False, True]))
-    last = jax.tree.map(lambda a: a[-1], info)
-    return Course(state, last._replace(steps=jnp.sum(info.steps), trace=info.trace[0]))
-
-
-def _sweep_on(
-    problem: Variational, state: Beliefs, tolerance: Tolerance, max_steps: int, every: int,
-    keep_noise: Array | bool = False,
-) -> Course:  # fmt: skip
-    def check(state: Beliefs) -> tuple[Beliefs, Array, Array]:
-        new = problem.sweep(state)
-        moved = problem.moved(state, new)
-        if problem.update_H and state.likelihood.learned:
-            learned = problem.learn_noise(new).likelihood
-            new = new._replace(likelihood=_choose(jnp.asarray(keep_noise), new.likelihood, learned))
-        return new, -problem.elbo(new), moved
-
-    begin = start_info(-problem.elbo(state), jnp.int32(RUNNING), -(-max_steps // every))
-    return Course(*iterate(problem.sweep, check, state, begin, tolerance, every, max_steps))
+    given = (states, tolerance)
+    return jax.lax.map(one, given) if jax.default_backend() == "cpu" else jax.vmap(one)(given)
 
 
-def _choose(which: Array, a: Likelihood, b: Likelihood) -> Likelihood:
-    return jax.tree.map(lambda a, b: jnp.where(which, a, b), a, b)
+@jax.jit
+def begin_starts(problem: Variational, point: Problem, first: Beliefs, factors: tuple[Array, Array]) -> Beliefs:
+    """Return the beliefs that every start (leading axis of the factors) begins with."""
+    return jax.lax.map(lambda own: _begin(problem, point, first, own), factors)
 
 
 def _begin(problem: Variational, point: Problem, first: Beliefs, factors: tuple[Array, Array]) -> Beliefs:
     """Return the beliefs after a short run of plain NMF, its scale moved to where the priors have theirs."""
     if not problem.update_H:
         W = jnp.maximum(factors[0], LEAST * jnp.mean(factors[0]))
-        return problem.sweep(first._replace(W=_near(first.W, W, SHARP)))
+        return first._replace(W=_near(first.W, W, SHARP))
     state = State(*factors, first.likelihood)
     state = jax.lax.fori_loop(0, WARM_UP, lambda _, s: multiplicative_step(point, s), state)
     W, H, likelihood = point.refresh_noise(state)
@@ -348,7 +352,7 @@ def _begin(problem: Variational, point: Problem, first: Beliefs, factors: tuple[
     scale = jnp.where(problem.free & (scale > 0), scale, 1)
     W, H = (jnp.maximum(a, LEAST * jnp.mean(a)) for a in (W * scale[None], H / scale[:, None]))
     beliefs = first._replace(W=_near(first.W, W, SHARP), H=_near(first.H, H, SHARP), likelihood=likelihood)
-    return problem.sweep(problem.learn(beliefs))
+    return problem.learn(beliefs)
 
 
 def _near(q: Family, point: Any, shape: float) -> Family:

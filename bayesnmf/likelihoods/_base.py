@@ -127,8 +127,16 @@ class Likelihood:
         """Return it with first values for what is learned; `spread` is the mean square by feature (m,)."""
         return self
 
-    def noise_terms(self, x: Array, lo: Array, hi: Array) -> tuple[Array, ...]:
-        """Return what `update_noise` needs summed over entries."""
+    def profile(self, x: Array, lo: Array, hi: Array, spent: Array | float) -> jax.Array:
+        """Return `bound` less what fitting W and H took out of the noise: ``bound + spent / 2 log variance``.
+
+        For Gaussian noise that divides the squared residuals by the observations less those that were spent (Cox and
+        Reid 1987, JRSS B 49, 1). `spent` is their share.
+        """
+        return self.bound(x, lo, hi) + spent / 2 * jnp.log(self.variance_at(hi))
+
+    def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[Array, ...]:
+        """Return what `update_noise` needs summed over entries, to raise `profile`."""
         raise NotImplementedError  # pragma: no cover - only where something is learned
 
     def update_noise(self, total: Array, weight: Array) -> Self:

@@ -17,13 +17,13 @@ MOST = 1.0
 
 
 def log_derivatives(
-    likelihood: Likelihood, names: Sequence[str], x: Array, lo: Array, hi: Array
+    likelihood: Likelihood, names: Sequence[str], x: Array, lo: Array, hi: Array, spent: Array | float
 ) -> tuple[jax.Array, ...]:
-    """Return the gradient and the Hessian, row by row, of `bound` in the logarithms of some parameters, by entry."""
+    """Return the gradient and the Hessian, row by row, of `profile` in the logarithms of some parameters, by entry."""
 
     def bound(step: Array) -> jax.Array:
         moved = {name: getattr(likelihood, name) * jnp.exp(s) for name, s in zip(names, step, strict=True)}
-        return replace(likelihood, **moved).bound(x, lo, hi)  # type: ignore[type-var]
+        return replace(likelihood, **moved).profile(x, lo, hi, spent)  # type: ignore[type-var]
 
     def gradient(step: Array) -> tuple[jax.Array, jax.Array]:
         found = jax.jacfwd(bound)(step)

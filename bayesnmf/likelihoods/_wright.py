@@ -13,8 +13,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from .._numerics import stirling
 from .._types import Array
-from ._stirling import stirling
 
 TERMS, DENSE = 32, 8
 """Number of terms that are added up, and of those one apart. Later ones are further apart where terms are wide: as in a

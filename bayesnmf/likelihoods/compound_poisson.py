@@ -122,9 +122,9 @@ class CompoundPoisson(Likelihood):
         first = {"shape": 1.0, "jump": np.sqrt(np.mean(spread)) / 2}
         return replace(self, **{name: first[name] for name in self._names})
 
-    def noise_terms(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, ...]:
+    def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[jax.Array, ...]:
         """Return first and second derivatives in the logarithms of what is learned."""
-        return log_derivatives(self, self._names, x, lo, hi)
+        return log_derivatives(self, self._names, x, lo, hi, spent)
 
     def update_noise(self, total: Array, weight: Array) -> Self:
         """Return it after a Newton step."""

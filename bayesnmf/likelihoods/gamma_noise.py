@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
+from .._numerics import stirling
 from .._types import Array, Number
 from ._base import Likelihood
-from ._stirling import stirling
 
 LEAST, MOST = 1e-3, 1e6
 """Learned shapes stay between these: data without noise have an infinite one."""
@@ -95,9 +95,9 @@ class GammaNoise(Likelihood):
         """Return it with a shape of 1."""
         return self._with(1.0) if self.learned else self
 
-    def noise_terms(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, ...]:
+    def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[jax.Array, ...]:
         """Return the Itakura-Saito divergence."""
-        return (self._loss(x, lo, hi),)
+        return (self._loss(x, lo, hi) / (1 - spent),)
 
     def update_noise(self, total: Array, weight: Array) -> Self:
         """Return it with the shape where ``log shape - digamma(shape)`` is the mean divergence."""

@@ -93,9 +93,9 @@ class Gaussian(Likelihood):
             return self
         return self._with(np.maximum(spread, 1e-6 * np.mean(spread)) if self.per_feature else np.mean(spread))
 
-    def noise_terms(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, ...]:
+    def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[jax.Array, ...]:
         """Return the squared residual."""
-        return (jnp.square(x - hi),)
+        return (jnp.square(x - hi) / (1 - spent),)
 
     def update_noise(self, total: Array, weight: Array) -> Self:
         """Return it with variance = sum of squared residuals / sum of weights."""

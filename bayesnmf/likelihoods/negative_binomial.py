@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
+from .._numerics import stirling
 from .._types import Array, Number
 from ._base import Likelihood
 from ._newton import log_derivatives, newton_step
-from ._stirling import stirling
 from .poisson import Poisson
 
 LEAST, START, MOST = 1e-8, 0.1, 1e4
@@ -107,9 +107,9 @@ class NegativeBinomial(Likelihood):
         """Return it with a small dispersion."""
         return self._with(np.full(len(spread), START) if self.per_feature else START) if self.learned else self
 
-    def noise_terms(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, ...]:
+    def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[jax.Array, ...]:
         """Return both derivatives in the logarithm of the dispersion."""
-        return log_derivatives(self, ("dispersion",), x, lo, hi)
+        return log_derivatives(self, ("dispersion",), x, lo, hi, spent)
 
     def update_noise(self, total: Array, weight: Array) -> Self:
         """Return it after a Newton step."""
