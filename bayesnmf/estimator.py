@@ -20,11 +20,21 @@ from ._errors import DataError, EngineError, Finding, ModelError
 from ._fit import fit as fit_matrix
 from ._input import names_of
 from ._types import MatrixLike, Precision
-from .engines.map import MAP
-from .likelihoods import Gaussian, Likelihood, Poisson
+from .engines import CAVI, MAP
+from .likelihoods import CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
+from .posterior import Name
 
-LIKELIHOODS = {"poisson": Poisson, "gaussian": Gaussian}
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
+    "compound_poisson": CompoundPoisson,
+    "gaussian": Gaussian,
+    "gamma": GammaNoise,
+}
 """What the strings of `BayesianNMF(likelihood=...)` stand for; "auto" leaves it to the door."""
+
+ENGINES: dict[str, type[CAVI] | type[MAP]] = {"cavi": CAVI, "map": MAP}
+"""What the strings of `BayesianNMF(engine=...)` stand for."""
 
 FOLDS = 5
 """Parts that `BayesianNMF.score` divides the features into."""
@@ -33,7 +43,7 @@ BLOCK = 2**22
 """Entries that are held dense at a time."""
 
 PROJECTION = {"precision": "float64", "starts": 1, "max_steps": 20_000, "tol": 1e-9, "residual_tol": 1e-3}
-"""Options of the engine in `transform`: one convex problem, solved far enough that each sample stands for itself."""
+"""Options of the engine in `transform`: solved far enough that each sample stands for itself."""
 
 
 class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -46,16 +56,19 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     ----------
     n_components : int or "auto"
         Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down.
-    likelihood : {"auto", "poisson", "gaussian"} or Likelihood
-        What the entries of X are, given their mean. "auto": Poisson for non-negative X, else Gaussian.
-    engine : "map" or MAP
-        Algorithm. An object brings its own options: then leave `starts`, `max_iter`, `tol` and `precision` alone.
-    starts : int
-        Random starts, of which the best is kept.
+    likelihood : {"auto", "poisson", "negative_binomial", "compound_poisson", "gaussian", "gamma"} or Likelihood
+        What the entries of X are, given their mean. "auto" is what `bayesnmf.fit` takes X for: with "cavi" whole
+        numbers are Poisson, other non-negative values CompoundPoisson; with "map" non-negative X is Poisson; X with
+        negative entries is Gaussian.
+    engine : {"cavi", "map"}, CAVI or MAP
+        Algorithm: a posterior, or its mode. An object brings its own options: then leave `starts`, `max_iter`, `tol`
+        and `precision` alone.
+    starts : int, optional
+        Random starts, of which the best is kept. Left out: as many as the engine has by itself.
     max_iter : int
         Most steps of one start.
     tol : float
-        Converged when the objective falls by less than this share of itself.
+        Converged when the objective (minus the ELBO, or the log posterior) falls by less than this share of itself.
     precision : {"float32", "float64"}
         Arithmetic of `fit`. `transform` works in float64.
     random_state : int, RandomState or None
@@ -64,7 +77,9 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Attributes
     ----------
     components_ : array of shape (n_components_, n_features)
-        The parts, each row summing to 1.
+        The parts, each row summing to 1: posterior means, or the mode.
+    components_std_ : array of shape (n_components_, n_features)
+        Posterior standard deviations of `components_`, computed when asked for. Not there with "map".
     n_components_ : int
         Number of components kept; 0 where shrinkage found nothing but noise, with a warning.
     reconstruction_err_ : float
@@ -94,6 +109,9 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     (50, 3)
     >>> model.components_.sum(axis=1).round(6).tolist()
     [1.0, 1.0, 1.0]
+    >>> low, high = model.interval("H", prob=0.9)
+    >>> low.shape
+    (3, 20)
     """
 
     def __init__(
@@ -101,8 +119,8 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         n_components: int | str = "auto",
         *,
         likelihood: str | Likelihood = "auto",
-        engine: str | MAP = "map",
-        starts: int = 10,
+        engine: str | CAVI | MAP = "cavi",
+        starts: int | None = None,
         max_iter: int = 5000,
         tol: float = 1e-6,
         precision: Precision = "float32",
@@ -137,11 +155,41 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         _say(found.warnings)
         return self
 
+    @property
+    def components_std_(self) -> np.ndarray:
+        """Posterior standard deviations of `components_`, (n_components_, n_features)."""
+        check_is_fitted(self)
+        posterior = self.fit_.posterior
+        if posterior is None:
+            raise AttributeError(
+                "components_std_ needs a posterior, and engine='map' gives one point. Use engine='cavi'."
+            )
+        if self.n_components_ == 0:
+            return np.zeros_like(self.components_)
+        try:
+            variance = posterior.estimate("H", "linear_response" if posterior.has_response else "mean_field").variance
+        except EngineError as error:
+            raise AttributeError(f"There is no components_std_. {error}") from error
+        return np.sqrt(variance).astype(self.components_.dtype)
+
+    def interval(self, name: Name = "H", prob: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Return lower and upper ends of intervals of the fit, as `Fit.interval` does.
+
+        `name` is "H" (the components), or "W", "mean", "mass" or "share" of the samples that were fitted.
+
+        Raises
+        ------
+        EngineError
+            With engine="map", which is one point.
+        """
+        check_is_fitted(self)
+        return self.fit_.interval(name, prob)
+
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Return the activities (n_samples, n_components_) of samples at the fitted components.
 
-        The components stay as they are, so each row depends on its own sample only. The dtype is that of X where X
-        is float32, else float64.
+        Posterior means given what was learned of the components, or the mode. The components stay as they are, so
+        each row depends on its own sample only. The dtype is that of X where X is float32, else float64.
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
@@ -230,19 +278,21 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         return None if self.likelihood == "auto" else LIKELIHOODS[self.likelihood]()
 
-    def _engine(self) -> MAP:
+    def _engine(self) -> CAVI | MAP:
         options = {"starts": self.starts, "max_iter": self.max_iter, "tol": self.tol, "precision": self.precision}
-        if isinstance(self.engine, MAP):
+        if isinstance(self.engine, (CAVI, MAP)):
             default = type(self)()
             changed = [name for name, value in options.items() if value != getattr(default, name)]
             if changed:
                 raise EngineError(f"An engine object has its own options: set {', '.join(changed)} there, not here.")
             return self.engine
-        if self.engine != "map":
-            raise EngineError(f'Expected engine to be "map" or an object such as bn.MAP(); got {self.engine!r}.')
+        if not isinstance(self.engine, str) or self.engine not in ENGINES:
+            names = ", ".join(f'"{name}"' for name in ENGINES)
+            raise EngineError(f"Expected engine to be {names} or an object such as bn.CAVI(); got {self.engine!r}.")
         if isinstance(self.max_iter, bool) or not isinstance(self.max_iter, Integral) or self.max_iter < 1:
             raise EngineError(f"Expected max_iter to be a whole number of at least 1; got {self.max_iter!r}.")
-        return MAP(starts=self.starts, max_steps=self.max_iter, tol=self.tol, precision=self.precision)
+        engine = ENGINES[self.engine](max_steps=self.max_iter, tol=self.tol, precision=self.precision)
+        return engine if self.starts is None else replace(engine, starts=self.starts)
 
     def _seed(self) -> int:
         drawn = check_random_state(self.random_state)
@@ -251,9 +301,13 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _activities(self, X: Any) -> np.ndarray:
         if self.n_components_ == 0:
             return np.zeros((X.shape[0], 0))
+        # a sample of zeros has a posterior too, but data of nothing else have no level to start from
+        nothing = self.fit_.posterior is not None and not np.any((X if isinstance(X, np.ndarray) else X.data) > 0)
+        if nothing:
+            X = np.concatenate([X if isinstance(X, np.ndarray) else X.toarray(), np.ones((1, X.shape[1]))])
         found = replace(self.fit_, engine=replace(self.fit_.engine, **PROJECTION)).project(X)
         _say(found.warnings)
-        return found.W
+        return found.W[:-1] if nothing else found.W
 
     def _reconstruction_error(self, X: Any) -> float:
         total = 0.0

@@ -14,12 +14,15 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 import bayesnmf as bn
 from bayesnmf import BayesianNMF
 
-CHECKED = [BayesianNMF(starts=2)]
+CHECKED = [BayesianNMF(engine="map", starts=2)]
+AT_RISK = ("check_methods_sample_order_invariance", "check_methods_subset_invariance")
+"""What coordinate ascent could get wrong. Not all: each check brings a shape, and a program that takes long to compile.
+"""
 
 
 @pytest.fixture
@@ -39,6 +42,18 @@ def test_scikit_learn_checks(estimator: BayesianNMF, check: Callable[[BayesianNM
     check(estimator)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:[a-z]+_[a-z_]+")
+@pytest.mark.usefixtures("quick_compiling")
+@pytest.mark.parametrize("name", AT_RISK)
+def test_scikit_learn_checks_of_a_posterior(name: str) -> None:
+    checks = estimator_checks_generator(BayesianNMF(2, likelihood=bn.Gaussian(1.0), starts=1))
+    chosen = [(estimator, check) for estimator, check in checks if check.func.__name__ == name]
+    assert chosen
+    for estimator, check in chosen:
+        check(estimator)
+
+
 @pytest.mark.smoke
 def test_negative_data_are_refused_where_the_likelihood_has_none() -> None:
     with pytest.raises(ValueError, match="Negative values in data"):
@@ -46,7 +61,7 @@ def test_negative_data_are_refused_where_the_likelihood_has_none() -> None:
 
 
 def model(k: int = 3, **options: object) -> BayesianNMF:
-    return BayesianNMF(k, **{"starts": 2, **options})
+    return BayesianNMF(k, **{"engine": "map", "starts": 2, **options})
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +80,12 @@ def test_same_seed_gives_the_fit_of_the_library(likelihood: str, seed: int) -> N
     assert (found.n_features_in_, found.n_components_) == (15, 3)
 
 
-def test_auto_is_the_rank_of_the_library() -> None:
+@pytest.mark.parametrize(("name", "engine"), [("map", bn.MAP), ("cavi", bn.CAVI)])
+def test_auto_is_the_rank_of_the_library(name: str, engine: type) -> None:
     rng = np.random.default_rng(0)
     X = rng.poisson(rng.gamma(1, 40, (24, 2)) @ np.kron(np.eye(2), np.full((1, 5), 0.2)))
-    found = BayesianNMF(starts=2).fit(X)
-    assert found.n_components_ == bn.fit(X, rank="auto", engine=bn.MAP(starts=2)).rank == 2
+    found = BayesianNMF(engine=name, starts=2).fit(X)
+    assert found.n_components_ == bn.fit(X, rank="auto", engine=engine(starts=2)).rank == 2
     assert found.transform(X).shape == (24, 2)
 
 
@@ -77,7 +93,7 @@ def test_auto_is_the_rank_of_the_library() -> None:
 def test_nothing_but_noise_gives_no_component_and_says_so() -> None:
     X = np.random.default_rng(0).normal(size=(24, 15))
     with pytest.warns(UserWarning, match="collapsed_to_zero"), pytest.warns(ConvergenceWarning):
-        found = BayesianNMF(starts=2, max_iter=100).fit(X)
+        found = BayesianNMF(engine="map", starts=2, max_iter=100).fit(X)
     assert found.n_components_ == 0
     assert found.transform(X).shape == (24, 0)
     np.testing.assert_array_equal(found.inverse_transform(found.transform(X)), np.zeros((24, 15)))
@@ -147,7 +163,7 @@ def test_score_is_the_log_density_of_features_held_out(fitted: BayesianNMF) -> N
     X[3, 4] = X[5, :6] = np.nan
     assert fitted.score(X) == pytest.approx(slow_score(fitted, X), rel=1e-9)
     with pytest.raises(bn.DataError, match="1 feature"):
-        BayesianNMF(1, starts=1).fit(planted()[:, :1]).score(planted()[:, :1])
+        BayesianNMF(1, engine="map", starts=1).fit(planted()[:, :1]).score(planted()[:, :1])
 
 
 @pytest.mark.filterwarnings("ignore:components_not_recurring")
@@ -227,9 +243,11 @@ def test_no_convergence_is_a_warning() -> None:
         ({"n_components": 2.5}, bn.ModelError, "got 2.5"),
         ({"n_components": True}, bn.ModelError, "got True"),
         ({"n_components": "mle"}, bn.ModelError, "got 'mle'"),
-        ({"likelihood": "normal"}, bn.ModelError, '"auto", "poisson", "gaussian" or an object.*got \'normal\''),
+        ({"likelihood": "normal"}, bn.ModelError, '"auto", "poisson", .*"gamma" or an object.*got \'normal\''),
         ({"likelihood": bn.Poisson}, bn.ModelError, "object such as bn.Poisson"),
-        ({"engine": "cavi"}, bn.EngineError, "got 'cavi'"),
+        ({"engine": "svi"}, bn.EngineError, '"cavi", "map" or an object.*got \'svi\''),
+        ({"engine": bn.CAVI}, bn.EngineError, "object such as bn.CAVI"),
+        ({"engine": bn.CAVI(), "tol": 1e-3}, bn.EngineError, "set tol there"),
         ({"engine": bn.MAP(), "starts": 3}, bn.EngineError, "set starts there"),
         ({"max_iter": 0}, bn.EngineError, "max_iter .* got 0"),
         ({"starts": 0}, bn.EngineError, "starts .* got 0"),
@@ -257,6 +275,84 @@ def test_random_state_as_scikit_learn_means_it() -> None:
     first, second = (model(random_state=state).fit(X).fit_.seed for _ in range(2))
     assert first != second
     assert model(random_state=np.random.RandomState(3)).fit(X).fit_.seed == first
+
+
+# a posterior
+
+
+@pytest.fixture(scope="module")
+def believed() -> BayesianNMF:
+    return BayesianNMF(3, starts=2).fit(planted())
+
+
+def test_the_default_is_the_posterior_of_the_library(believed: BayesianNMF) -> None:
+    fit = bn.fit(planted(), rank=3, engine=bn.CAVI(starts=2))
+    assert believed.fit_.engine == fit.engine
+    np.testing.assert_array_equal(believed.components_, fit.H)
+    assert fit.posterior is not None
+    variance = fit.posterior.estimate("H", "linear_response").variance
+    np.testing.assert_array_equal(believed.components_std_, np.sqrt(variance))
+    np.testing.assert_array_equal(believed.interval("share", 0.8), fit.interval("share", 0.8))
+    low, high = believed.interval()
+    np.testing.assert_array_equal([low, high], fit.interval("H", 0.9))
+
+
+def test_a_mode_has_no_standard_deviations(fitted: BayesianNMF) -> None:
+    assert not hasattr(fitted, "components_std_")
+    with pytest.raises(AttributeError, match="Use engine='cavi'"):
+        _ = fitted.components_std_
+    with pytest.raises(bn.EngineError, match=r"bn.CAVI\(\)"):
+        fitted.interval("H")
+    with pytest.raises(NotFittedError):
+        BayesianNMF().interval()
+    assert not hasattr(BayesianNMF(), "components_std_")
+
+
+def test_engines_have_their_own_number_of_starts() -> None:
+    assert BayesianNMF()._engine() == bn.CAVI()
+    assert BayesianNMF(engine="map")._engine() == bn.MAP()
+    made = BayesianNMF(starts=3, max_iter=7, tol=0.1, precision="float64")._engine()
+    assert made == bn.CAVI(starts=3, max_steps=7, tol=0.1, precision="float64")
+
+
+@pytest.mark.parametrize(
+    ("name", "likelihood"),
+    [
+        ("poisson", bn.Poisson()),
+        ("negative_binomial", bn.NegativeBinomial()),
+        ("compound_poisson", bn.CompoundPoisson()),
+        ("gaussian", bn.Gaussian()),
+        ("gamma", bn.GammaNoise()),
+        ("auto", None),
+    ],
+)
+def test_names_of_likelihoods(name: str, likelihood: object) -> None:
+    assert BayesianNMF(likelihood=name)._likelihood() == likelihood
+
+
+def test_transform_gives_posterior_means_sample_by_sample(believed: BayesianNMF) -> None:
+    X = planted()
+    X[3] = 0
+    together = believed.transform(X)
+    np.testing.assert_array_equal(together, believed.transform(X))
+    np.testing.assert_allclose(believed.transform(planted()), believed.fit_.W, rtol=0.02, atol=0.02)
+    apart = np.vstack([believed.transform(X[i : i + 8]) for i in range(0, 24, 8)])
+    np.testing.assert_allclose(apart, together, rtol=1e-3, atol=1e-4)
+    order = np.random.default_rng(0).permutation(24)
+    np.testing.assert_allclose(believed.transform(X[order]), together[order], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("holder", [np.asarray, sp.csr_array])
+def test_samples_of_nothing_have_a_posterior_too(believed: BayesianNMF, holder: Callable[[np.ndarray], object]) -> None:
+    X = np.vstack([planted()[:6], np.zeros((2, 15))])
+    together, alone = believed.transform(X), believed.transform(holder(X[6:]))
+    assert (alone > 0).all()
+    np.testing.assert_allclose(alone, together[6:], rtol=1e-3)
+    assert alone.shape == (2, 3)
+
+
+def test_a_posterior_is_scored_on_features_held_out(believed: BayesianNMF) -> None:
+    assert believed.score(planted(seed=2)) == pytest.approx(slow_score(believed, planted(seed=2)), rel=1e-9)
 
 
 def test_unfitted() -> None:
