@@ -58,8 +58,8 @@ class CAVI:
         Converged when the ELBO rises by less than this share of itself between two checks ...
     residual_tol : float
         ... and no mean moves by more than this many of its standard deviations in a sweep. The best start goes on to a
-        tenth of both, and learned noise is then corrected for the degrees of freedom that W and H have spent. Both at
-        0: run `max_steps`, and no more.
+        tenth of both, and learned noise is then corrected for the degrees of freedom that W and H have spent (the ELBO
+        is that before the correction). Both at 0: run `max_steps`, and no more.
     check_every : int
         Sweeps between checks, at which learned noise is updated. ``fit.trace`` has one value for each.
     precision : {"float32", "float64"}
@@ -185,9 +185,14 @@ class _Task:
         )
 
     def _go_on(self, course: Course, best: int, correct: bool) -> Course:
-        """Return the course with its best start brought nearer to its optimum."""
+        """Return the course with its best start brought nearer to its optimum.
+
+        The ELBO stays that of the optimum when the noise is corrected: it is what compares ranks and likelihoods.
+        """
         end = self._sweep_on(course.state, best, correct)
-        info = end.info._replace(steps=course.info.steps + end.info.steps, trace=course.info.trace)
+        objective = course.info.objective if correct else end.info.objective
+        steps = course.info.steps + end.info.steps
+        info = end.info._replace(objective=objective, steps=steps, trace=course.info.trace)
         return jax.tree.map(lambda a, b: a.at[best].set(b[best]), course, Course(end.state, info))
 
     def result(self, course: Course) -> EngineResult:
