@@ -92,7 +92,7 @@ def fit(
     table = read(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
-    engine = MAP() if engine is None else engine
+    engine = CAVI() if engine is None else engine
     if not isinstance(engine, (MAP, CAVI)):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
     auto = isinstance(rank, str) and rank == "auto"
@@ -103,11 +103,15 @@ def fit(
         table = split_negative(table, negative, "Poisson")
     elif isinstance(model.likelihood, Likelihood) and model.likelihood.support != "real":
         table = split_negative(table, negative, type(model.likelihood).__name__)
+    chosen = model.likelihood is None
     model = resolve(model, table, engine)
     start = None if init is None else _start(init, model, table)
     key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     result = engine.run(model, table, key, start)
-    return _assemble(result, model, engine, table, seed)
+    found = _assemble(result, model, engine, table, seed)
+    if found.posterior is not None and model.shrinkage is not None and 0 < found.rank < model.rank:
+        found = _without_dropped(found, model, engine, table, key)
+    return replace(found, likelihood_chosen=chosen)
 
 
 def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
@@ -195,6 +199,20 @@ def _assemble(result: EngineResult, model: Model, engine: MAP | CAVI, table: Tab
         posterior=posterior,
         versions=_versions(),
     )  # fmt: skip
+
+
+def _without_dropped(found: Fit, model: Model, engine: MAP | CAVI, table: Table, key: jax.Array) -> Fit:
+    """Return a fit whose kept components are at their optimum without those that shrinkage dropped.
+
+    Dropped components still hold a little; without them the others are not where their response can be taken.
+    """
+    shrinkage = found.model.shrinkage
+    kept = replace(model, rank=found.rank, shrinkage=replace(shrinkage, threshold=-np.inf))  # type: ignore[type-var]
+    again = _assemble(engine.run(kept, table, key, (found.W, found.H)), kept, engine, table, 0)
+    own = replace(again.model, rank=model.rank, shrinkage=shrinkage)
+    return replace(
+        found, W=again.W, H=again.H, model=own, noise=again.noise, posterior=again.posterior, rate_W=again.rate_W
+    )
 
 
 def _of_components(beliefs: Beliefs, kept: np.ndarray) -> tuple[Family, Family, Conditional, Conditional]:

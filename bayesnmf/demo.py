@@ -16,8 +16,8 @@ from rich.table import Table
 
 from . import datasets
 from ._fit import fit as fit_matrix
-from ._places import Places, find_places
-from .engines import MAP
+from ._places import Places, find_places, place_curve, spatial_information
+from .engines import CAVI, MAP
 from .likelihoods import Gaussian, Likelihood, Poisson
 from .plotting import COLOURS
 from .report import figure, page, write_tables
@@ -34,6 +34,9 @@ PLACE_WIDTH = 25.0
 LEAST_SHIFT = 80
 """Bins of 250 ms in the 20 seconds that a shift is at least."""
 
+
+DRAWS = 100
+"""Draws of the posterior that spatial information is computed from."""
 
 OTHER_STARTS = 5
 """Single starts in which places are looked for again."""
@@ -122,12 +125,20 @@ def run_demo(name: str, out: str | PathLike[str], console: Console, engine: MAP 
         console.print(f"Shrinkage kept {fit.rank} of {fit.model.rank} components. Going on with a stated rank: {rank}.")
         with console.status(f"Fitting {rank} components, {engine.starts} starts"):
             fit = fit_matrix(X, rank=rank, likelihood=demo.likelihood, engine=engine)
-    write_tables(fit, out)
     found: list[str] = []
     cautions: list[str] = []
+    mode = fit
+    if name == "ca1" and fit.rank:
+        with console.status("From the mode to a posterior, and how its parts move together"):
+            fit = fit_matrix(X, rank=mode.rank, likelihood=demo.likelihood, engine=CAVI(), init=mode)
+        lead.append(
+            f"The rank is that of the posterior mode under shrinkage: {mode.agreement}. What follows is the posterior "
+            f"with {fit.rank} components, begun at that mode: its intervals are about this one optimum."
+        )
+    write_tables(fit, out)
     if name == "ca1":
         with console.status("Comparing activities with position"):
-            picture, found, cautions = _places(fit, recording, engine)
+            picture, found, cautions = _places(fit, mode, recording, engine)
     else:
         picture = figure(fit)
     picture.savefig(out / "fit.png", dpi=200)
@@ -148,7 +159,7 @@ def component_table(fit: Fit) -> Table:
     return table
 
 
-def _places(fit: Fit, recording: datasets.Dataset, engine: MAP) -> tuple[Figure, list[str], list[str]]:
+def _places(fit: Fit, mode: Fit, recording: datasets.Dataset, engine: MAP) -> tuple[Figure, list[str], list[str]]:
     """Return the figure, what was found and what not to conclude about ensembles and places."""
     running = recording.coords["speed_px_per_s"] > RUNNING
     place = (recording.coords["position_px"][running] // PLACE_WIDTH).astype(int)
@@ -159,13 +170,15 @@ def _places(fit: Fit, recording: datasets.Dataset, engine: MAP) -> tuple[Figure,
 
     own, units = places(fit.W), places(recording.X)
     single = replace(engine, starts=1)
-    others = [fit_matrix(recording.X, fit.model, engine=single, seed=seed) for seed in range(1, OTHER_STARTS + 1)]
+    others = [fit_matrix(recording.X, mode.model, engine=single, seed=seed) for seed in range(1, OTHER_STARTS + 1)]
+    low, high = _bits_interval(fit, running, place, bins)
     counts = ", ".join(f"{places(other.W).found.sum()} of {other.rank}" for other in others)
     effective = np.exp(-(fit.H * np.log(np.where(fit.H > 0, fit.H, 1))).sum(1))
     rows = "\n".join(
-        f"| {k} | {bits:.2f} | {null:.2f} | {share:.3f} | {'yes' if place_found else 'no'} | {count:.1f} |"
-        for k, (bits, null, share, place_found, count) in enumerate(
-            zip(own.bits, own.null, own.share, own.found, effective, strict=True)
+        f"| {k} | {bits:.2f} | {a:.2f} to {b:.2f} | {null:.2f} | {share:.3f} | {'yes' if place_found else 'no'} | "
+        f"{count:.1f} |"
+        for k, (bits, a, b, null, share, place_found, count) in enumerate(
+            zip(own.bits, low, high, own.null, own.share, own.found, effective, strict=True)
         )
     )
     found = [
@@ -177,8 +190,10 @@ def _places(fit: Fit, recording: datasets.Dataset, engine: MAP) -> tuple[Figure,
         f"animal runs (above {RUNNING:g} px/s; {running.sum() / 4:.0f} s). Spatial information is in bits per unit of "
         f"activity, over {bins} position bins of {PLACE_WIDTH:g} px, occupancy divided out. Effective units is the "
         "exponential of the entropy of a row of H: near 1, the component is one unit and no ensemble.",
-        "| component | bits | bits by chance | share of shifts that reach it | place | effective units |\n"
-        "| --- | --- | --- | --- | --- | --- |\n" + rows,
+        f"The range of the bits is that of 90% of {DRAWS} draws of the posterior: how much the activities could differ "
+        "given these counts, at this optimum. Noise in an activity looks like information, so draws have more of it.",
+        "| component | bits | bits in 90% of draws | bits by chance | share of shifts that reach it | place | "
+        "effective units |\n| --- | --- | --- | --- | --- | --- | --- |\n" + rows,
     ]
     cautions = [
         "That an ensemble is more than its units. Where its units have places, their sum has one.",
@@ -186,16 +201,25 @@ def _places(fit: Fit, recording: datasets.Dataset, engine: MAP) -> tuple[Figure,
         "both directions are pooled. A few hundredths of a bit are enough to be above chance here.",
         "How strong places are. Spatial information grows with sparseness, and one animal was recorded once.",
     ]
-    return _place_figure(fit, own), found, cautions
+    return _place_figure(fit, mode, own), found, cautions
 
 
-def _place_figure(fit: Fit, places: Places) -> Figure:
+def _bits_interval(fit: Fit, running: np.ndarray, place: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of 90% of the spatial information in draws of the activities, (rank,) each."""
+    W = fit.draws(DRAWS, seed=0)["W"][:, running]
+    occupancy = np.bincount(place, minlength=bins)
+    bits = [spatial_information(place_curve(drawn, place, bins), occupancy) for drawn in W]
+    low, high = np.quantile(bits, [0.05, 0.95], axis=0)
+    return low, high
+
+
+def _place_figure(fit: Fit, mode: Fit, places: Places) -> Figure:
     picture = Figure(figsize=(10, 9), layout="constrained")
     axes = picture.subplot_mosaic([["H", "H"], ["places", "agreement"], ["places", "relevance"]], width_ratios=[3, 2])
     fit.plot.components(axes["H"]).set(title="Which units make each ensemble", xlabel="unit")
     _place_map(axes["places"], places)
-    fit.plot.agreement(axes["agreement"])
-    fit.plot.relevance(axes["relevance"])
+    mode.plot.agreement(axes["agreement"])
+    mode.plot.relevance(axes["relevance"])
     return picture
 
 

@@ -170,7 +170,7 @@ class Variational:
                 likelihood=better_noise(self.data, state.likelihood, *moments, jnp.where(correct, share, 0))
             )
         total, weight = self.data.noise(state.likelihood, *moments)
-        total = total + _truncated.spread(self.data, state.likelihood, *self.squares(state))
+        total = total + _truncated.spread(self.data, state.likelihood, *self.squares(state))[None]
         return state._replace(likelihood=state.likelihood.update_noise(total, weight))
 
     def moved(self, old: Beliefs, new: Beliefs) -> jax.Array:
