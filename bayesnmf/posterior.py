@@ -161,7 +161,7 @@ class Posterior:
                     np.array([[curve, -count * shape], [-count * shape, count * shape]]),
                 )
             elif of_shape:
-                new, own = [(-rate, shape)], np.array([[curve - 2 * count * shape + rate * q.mean.sum()]])
+                new, own = [(-rate, shape)], np.array([[curve - count * shape]])
             elif of_rate:
                 new = [(-rate, 0.0) if q.power == 1 else (0.0, -rate / 2)]
                 own = np.array([[count * shape / q.power]])
