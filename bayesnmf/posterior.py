@@ -203,34 +203,39 @@ class Posterior:
         """
         random = np.random.default_rng(seed)
         if not self.has_response:
-            drawn_H = self._mean_field_draw("H", random, size)
-            return _unit_draws(self._mean_field_draw("W", random, size), drawn_H)
+            drawn = self._mean_field_draw("H", random, size)
+            return {"W": self._mean_field_draw("W", random, size) * drawn.sum(2)[:, None], "H": _unit(drawn)}
         response, (W, H) = self.response, self.moved
-        k = len(H.mean)
-        z, drawn_H = self._draw_H(random, size)
+        k, scale = len(H.mean), H.mean.sum(1)
+        z, drawn_H, of_scale = self._draw_H(random, size)
+        spread = self._of_factors["W"].variance
         drawn_W = np.empty((size, *W.mean.shape))
         for part, own, t in response.rows(W, self.rows):
             root = np.linalg.cholesky(own + 1e-12 * np.eye(k) * np.einsum("rkk->r", own)[:, None, None])
             noise = np.einsum("rkl,srl->srk", root, random.standard_normal((size, *own.shape[:2])))
-            variance = np.einsum("rkk->rk", own) + (response.solve(t) ** 2).sum(0)
-            drawn_W[:, part] = _quantile(W.mean[part], noise - np.einsum("rkz,zs->srk", t, z), variance)
-        return _unit_draws(drawn_W, drawn_H)
+            moved = scale * (noise - np.einsum("rkz,zs->srk", t, z)) + W.mean[part] * of_scale[:, None]
+            drawn_W[:, part] = _quantile(W.mean[part] * scale, moved, spread[part])
+        return {"W": drawn_W, "H": drawn_H}
 
     def draws_of_H(self, size: int, seed: int | list[int]) -> np.ndarray:
         """Return the H of `draws`, without the work that W takes."""
         random = np.random.default_rng(seed)
-        drawn = self._draw_H(random, size)[1] if self.has_response else self._mean_field_draw("H", random, size)
-        return drawn / np.maximum(drawn.sum(2, keepdims=True), np.finfo(float).tiny)
+        return self._draw_H(random, size)[1] if self.has_response else _unit(self._mean_field_draw("H", random, size))
 
-    def _draw_H(self, random: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return draws in the coordinates of the response (coordinates, size), and of H (size, k, m)."""
+    def _draw_H(self, random: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return draws in the coordinates of the response (coordinates, size), of H (size, k, m), and of row sums.
+
+        H has unit row sums from the start: what moves from W to H and leaves W H as it is is known by the priors alone,
+        too badly for straight lines.
+        """
         from scipy.linalg import solve_triangular
 
         response, (_, H) = self.response, self.moved
         z = solve_triangular(response.lower, random.standard_normal((response.size, size)), lower=True, trans="T")
-        k, m = H.mean.shape
-        deviation = z[: k * m].T.reshape(size, k, m) * H.ee
-        return z, _quantile(H.mean, deviation, (response.solve(response.gradient(_each(k, m))) ** 2).sum(0))
+        moved = z[: H.mean.size].T.reshape(size, *H.mean.shape) * H.ee
+        of_scale, unit = moved.sum(2), self._of_factors["H"]
+        moved = (moved - unit.mean * of_scale[:, :, None]) / H.mean.sum(1)[:, None]
+        return z, _unit(_quantile(unit.mean, moved, unit.variance)), of_scale
 
     def _mean_field_draw(self, side: Literal["W", "H"], random: np.random.Generator, size: int) -> np.ndarray:
         q = self.W if side == "W" else self.H
@@ -327,9 +332,8 @@ def _above_zero(linear: np.ndarray, quadratic: np.ndarray, random: np.random.Gen
     return np.where(far, log_rank / np.where(far, linear, -1), (near - ndtri_exp(log_ndtr(near) + log_rank)) / root)
 
 
-def _unit_draws(W: np.ndarray, H: np.ndarray) -> dict[str, np.ndarray]:
-    total = np.maximum(H.sum(2), np.finfo(float).tiny)
-    return {"W": W * total[:, None], "H": H / total[:, :, None]}
+def _unit(H: np.ndarray) -> np.ndarray:
+    return H / np.maximum(H.sum(2, keepdims=True), np.finfo(float).tiny)
 
 
 def _quantile(mean: np.ndarray, deviation: np.ndarray, variance: np.ndarray) -> np.ndarray:
