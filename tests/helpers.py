@@ -19,8 +19,7 @@ from bayesnmf._input import read
 from bayesnmf._resolve import resolve
 from bayesnmf._types import Side
 from bayesnmf.data import Data, Moments
-from bayesnmf.engines._families import Dirichlets, Gammas
-from bayesnmf.engines._problem import better_noise
+from bayesnmf.engines._families import Conditional, Dirichlets, Gammas
 from bayesnmf.engines._variational import Beliefs, Variational
 from bayesnmf.engines.cavi import _Task
 from bayesnmf.posterior import Posterior
@@ -216,9 +215,11 @@ class Told:
         return self.fit
 
 
+NOT = jnp.asarray(False)
+"""Noise at the optimum of the ELBO, not corrected for degrees of freedom."""
+
 _sums = jax.jit(Data.sums, static_argnames="side")
 _value = jax.jit(Data.value)
-_better_noise = jax.jit(better_noise)
 _moments = jax.jit(Variational.moments)
 _update = jax.jit(Variational.update, static_argnames="side")
 _learn = jax.jit(Variational.learn)
@@ -277,13 +278,8 @@ class Ascent:
 
     def learn_noise(self) -> None:
         """Take a step in the noise parameters."""
-        if not self.state.likelihood.learned:
-            return
-        if not self.told:
-            self.state = _learn_noise(self.problem, self.state)
-        else:
-            made = _better_noise(self.problem.data, self.state.likelihood, *self._moments)
-            self.state = self.state._replace(likelihood=made)
+        if self.state.likelihood.learned:
+            self.state = _learn_noise(_bare(self.problem), self.state, NOT)
 
     def sweep(self) -> None:
         """Update everything once."""
@@ -295,6 +291,20 @@ class Ascent:
     def converge(self, sweeps: int = 3000, noise: bool = True) -> None:
         """Sweep until nothing moves."""
         self.state = _converge(self.problem, self.state, sweeps, noise and self.state.likelihood.learned)
+
+    def trim(self) -> None:
+        """Drop the components that are padding."""
+        rank, state = self.task.model.rank, self.state
+        columns, rows = (lambda a: a[:, :rank]), (lambda a: a[:rank])
+        of_W, of_H = (
+            Conditional(prior.shape, *map(cut, prior[1:]))
+            for prior, cut in ((state.prior_W, columns), (state.prior_H, rows))
+        )
+        self.state = Beliefs(
+            jax.tree.map(columns, state.W), jax.tree.map(rows, state.H), of_W, of_H, jax.tree.map(rows, state.rate),
+            state.likelihood,
+        )  # fmt: skip
+        self.problem = replace(self.problem, active=self.problem.active[:rank], known=self.problem.known[:rank])
 
     @property
     def posterior(self) -> Posterior:
@@ -314,6 +324,8 @@ class Ascent:
 
     @property
     def _known_noise(self) -> Beliefs:
+        if not self.state.likelihood.learned:
+            return self.state
         return self.state._replace(likelihood=replace(self.state.likelihood, learned=False))  # type: ignore[type-var]
 
     def _without_data(self, halves: Any, fit: Any) -> tuple[Variational, Beliefs]:
@@ -329,11 +341,52 @@ def _bare(problem: Variational) -> Variational:
     return replace(problem, learned=(), shrinkage=None)
 
 
+def moved(state: Beliefs, logs: dict[str, Any], sides: tuple[str, ...]) -> Beliefs:
+    """Return the state with its parameters times exp(logs), as `no_moves` has them.
+
+    Those of the priors are shape and mean; the rates of shrinkage go into the priors.
+    """
+
+    def scaled(q: Any, name: str) -> Any:
+        return jax.tree.map(lambda a, t: a * jnp.exp(t), q, logs[name])
+
+    state = state._replace(
+        W=scaled(state.W, "W"), H=scaled(state.H, "H"), rate=scaled(state.rate, "rate"),
+        likelihood=scaled(state.likelihood, "noise"),
+    )  # fmt: skip
+    for side, axis in (("W", 0), ("H", 1)):
+        q, prior = (state.W, state.prior_W) if side == "W" else (state.H, state.prior_H)
+        shape, rate = logs[f"shape_{side}"], logs[f"shape_{side}"] - getattr(q, "power", 1) * logs[f"mean_{side}"]
+        prior = Conditional(prior.shape * jnp.exp(shape), prior.rate * jnp.exp(rate), prior.log_rate + rate)
+        if side in sides:
+            shared, log_shared = (jnp.expand_dims(a, axis) for a in (state.rate.mean, state.rate.log_mean))
+            prior = Conditional(prior.shape, shared, log_shared)
+        state = state.with_prior(side, prior)  # type: ignore[arg-type]
+    return state
+
+
+def no_moves(ascent: Ascent) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return logs for `moved` that change nothing, and which of them are parameters of the model, 0 or 1."""
+    problem, state = ascent.problem, ascent.state
+    names = [f"{name}_{side}" for name in ("shape", "mean") for side in ("W", "H")]
+    logs = {name: jax.tree.map(jnp.zeros_like, q) for name, q in (("W", state.W), ("H", state.H), ("rate", state.rate))}
+    logs["noise"] = jax.tree.map(jnp.zeros_like, state.likelihood)
+    logs |= {name: jnp.zeros(()) for name in names}
+    used: dict[str, Any] = {name: np.asarray(name.replace("mean", "rate") in problem.learned) for name in names}
+    rows = np.arange(problem.data.n_padded) < problem.n
+    used["W"] = jax.tree.map(lambda _: rows[:, None] & np.asarray(problem.active), logs["W"])
+    used["H"] = jax.tree.map(lambda a: np.broadcast_to(np.asarray(problem.free)[:, None], a.shape), logs["H"])
+    shared = np.asarray(problem.free) & (problem.shrinkage is not None)
+    used["rate"] = jax.tree.map(lambda _: shared, logs["rate"])
+    used["noise"] = jax.tree.map(lambda a: np.full(a.shape, bool(state.likelihood.learned)), logs["noise"])
+    return logs, used
+
+
 @partial(jax.jit, static_argnums=3)
 def _converge(problem: Variational, state: Beliefs, sweeps: int, noise: bool) -> Beliefs:
     def step(_: Any, state: Beliefs) -> Beliefs:
         state = problem.sweep(state)
-        return problem.learn_noise(state) if noise else state
+        return problem.learn_noise(state, NOT) if noise else state
 
     return jax.lax.fori_loop(0, sweeps, step, state)
 
