@@ -92,7 +92,7 @@ def fit(
     table = read(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
-    engine = CAVI() if engine is None else engine
+    engine = MAP() if engine is None else engine
     if not isinstance(engine, (MAP, CAVI)):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
     auto = isinstance(rank, str) and rank == "auto"
