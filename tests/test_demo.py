@@ -100,7 +100,9 @@ def test_small_run_writes_all_it_says(name: str, tmp_path: Path) -> None:
     fit = run_demo(name, tmp_path, Console(file=said, width=200), engine=bn.MAP(starts=2, max_steps=30))
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
     files = {file.name for file in tmp_path.iterdir()}
-    assert files == {"report.md", "fit.png", "fit.nc", "summary.csv", "components.csv", "activities.csv"}
+    intervals = {"components_interval.csv", "activities_interval.csv"} if fit.posterior is not None else set()
+    assert (fit.posterior is not None) == (name == "ca1")
+    assert files == {"report.md", "fit.png", "fit.nc", "summary.csv", "components.csv", "activities.csv"} | intervals
     assert all(f"`{file}`" in page for file in files)
     np.testing.assert_array_equal(bn.load(tmp_path / "fit.nc").H, fit.H)
     assert fit.features == datasets.load(name).feature_names
