@@ -54,9 +54,10 @@ def fit(
     rank : int or "auto"
         Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down.
     likelihood : Likelihood, optional
-        Left out: `Poisson` for non-negative X, `Gaussian` where X has negative entries.
-    engine : MAP or CAVI, optional
-        Algorithm and its options.
+        Left out: `Gaussian` where X has negative entries; `Poisson` for counts, and under `MAP` for all else;
+        `CompoundPoisson` for intensities under `CAVI`.
+    engine : CAVI or MAP, optional
+        Algorithm and its options. Left out: `CAVI`, a posterior. `MAP` is plain NMF, and takes every likelihood.
     seed : int or JAX key
         Same seed, same result.
     init : (W0, H0) or Fit, optional
@@ -92,7 +93,7 @@ def fit(
     table = read(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
-    engine = MAP() if engine is None else engine
+    engine = CAVI() if engine is None else engine
     if not isinstance(engine, (MAP, CAVI)):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
     auto = isinstance(rank, str) and rank == "auto"

@@ -36,7 +36,8 @@ def log_gamma(z: Array) -> jax.Array:
 def trigamma(z: Array) -> jax.Array:
     """Return the derivative of digamma: a series, after steps up to where it holds."""
     small = z < LARGE
-    steps = jnp.where(small, _inverse_powers(jnp.where(small, z, 1.0), 2), 0)
+    sums, slope = _inverse_pairs(jnp.where(small, z, 1.0))
+    steps = jnp.where(small, slope**2 * sum(a * a for a in sums) - 2 * sum(sums), 0)
     inverse = 1 / jnp.where(small, z + LARGE, z)
     u = inverse**2
     series = inverse + u / 2 + inverse * u * (1 / 6 - u * (1 / 30 - u * (1 / 42 - u * (1 / 30 - u * 5 / 66))))
@@ -48,13 +49,15 @@ def log_less_digamma(z: Array) -> jax.Array:
     small = z < LARGE
     near = jnp.where(small, z, 1.0)
     # digamma(z) = digamma(z + 8) - sum of 1 / (z + i)
-    shift = near * (_inverse_powers(near, 1) - jnp.log1p(LARGE / near))
+    sums, slope = _inverse_pairs(near)
+    shift = near * (slope * sum(sums) - jnp.log1p(LARGE / near))
     inverse = 1 / jnp.where(small, z + LARGE, z)
     u = inverse**2
     series = 0.5 + inverse * (1 / 12 - u * (1 / 120 - u * (1 / 252 - u * (1 / 240 - u * (1 / 132 - u * 691 / 32760)))))
     return series * jnp.where(small, near * inverse, 1) + jnp.where(small, shift, 0)
 
 
-def _inverse_powers(z: Array, power: int) -> jax.Array:
-    """Return the sum over i < 8 of (z + i)^-power."""
-    return jnp.sum((z[..., None] + jnp.arange(LARGE, dtype=z.dtype).reshape((1,) * z.ndim + (-1,))) ** -power, -1)
+def _inverse_pairs(z: Array) -> tuple[list[Array], Array]:
+    """Return 1 / ((z + i) (z + 7 - i)) for i < 4, and 2 z + 7: their products are what the eight 1 / (z + i) add up to."""
+    pairs = z * (z + 7)
+    return [1 / (pairs + i * (7 - i)) for i in range(4)], 2 * z + 7

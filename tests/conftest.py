@@ -20,3 +20,10 @@ def x64() -> Iterator[None]:
     """Double precision within a test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_of_one_file() -> Iterator[None]:
+    """Drop the compiled programs of a file when its tests are done: one process may not hold all of them."""
+    yield
+    jax.clear_caches()

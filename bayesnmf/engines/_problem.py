@@ -122,19 +122,22 @@ def better_noise(
     new = likelihood.update_noise(*data.noise(likelihood, W, H, 0.0 if spent is None else spent))
     if likelihood.noise_is_exact:
         return new
-    before = data.value(likelihood, W, H, spent)
 
     def part_way(share: Array) -> Likelihood:
         return jax.tree.map(lambda a, b: a * (b / a) ** share, likelihood, new)
 
-    def worse(carry: tuple[Array, Array]) -> Array:
-        share, value = carry
+    def worse(carry: tuple[Array, Array, Array]) -> Array:
+        share, before, value = carry
         return ~(value >= before) & (share > 0)
 
-    def halve(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        share = jnp.where(carry[0] > 0.5**TRIES, carry[0] / 2, 0)
-        return share, data.value(part_way(share), W, H, spent)
+    def halve(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        """Half the share, none after the last try; none at the first too, for the value to beat: compiled once."""
+        share, before, _ = carry
+        first = share > 2
+        share = jnp.where(first | (share <= 0.5**TRIES), 0, share / 2)
+        value = data.value(part_way(share), W, H, spent)
+        return jnp.where(first, 2, share), jnp.where(first, value, before), jnp.where(first, -jnp.inf, value)
 
-    # twice the step at first, which is halved before it is looked at: the value is compiled once less
-    share, _ = jax.lax.while_loop(worse, halve, (jnp.full_like(before, 2), jnp.full_like(before, -jnp.inf)))
+    begin = jnp.asarray(jnp.inf, W.hi.dtype)
+    share, _, _ = jax.lax.while_loop(worse, halve, (begin, begin, -begin))
     return part_way(share)

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr
-from jax.scipy.stats import norm
+from jax.scipy.special import ndtr
 
 from .._types import Array, Side
 from ..data import Data, Moments, Tile, product
@@ -35,12 +34,13 @@ def standard(z: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     step = 2 / rest
     y_tail, square_tail = 1 / (t + step), step / (t + step)
     inside = jnp.where(tail, 0.0, z)
-    hazard = jnp.exp(norm.logpdf(inside) - log_ndtr(inside))
+    half = 0.5 * jnp.log(2 * jnp.pi)
+    below = ndtr(inside)
+    hazard = jnp.exp(-jnp.square(inside) / 2 - half) / below
     y = jnp.where(tail, y_tail, inside + hazard)
     square = jnp.where(tail, square_tail, 1 + inside * (inside + hazard))
-    half = 0.5 * jnp.log(2 * jnp.pi)
     own_tail = -t * y_tail / 2 - 0.5 + jnp.log(t + y_tail)
-    own = inside * hazard / 2 - 0.5 - half - log_ndtr(inside)
+    own = inside * hazard / 2 - 0.5 - half - jnp.log(below)
     return y, square, jnp.where(tail, own_tail, own)
 
 

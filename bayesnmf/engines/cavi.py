@@ -23,6 +23,7 @@ from ._multiplicative import multiplicative_step
 from ._prepare import Prepared, check_options
 from ._problem import Problem, State
 from ._result import EngineInfo, EngineResult, best_of
+from ._squarem import FIRST, GROWTH, jump
 from ._starts import draw_starts
 from ._truncated import TruncatedNormals
 from ._variational import Beliefs, Family, Shared, Variational
@@ -111,6 +112,19 @@ class Course(NamedTuple):
     info: Info
 
 
+class Way(NamedTuple):
+    """What the loop carries: the beliefs of the last three sweeps; the best so far, their ELBO; the last jump's length
+    and the longest allowed."""
+
+    before: Beliefs
+    last: Beliefs
+    now: Beliefs
+    best: Beliefs
+    elbo: Array
+    length: Array
+    longest: Array
+
+
 class _Task:
     """One call of `CAVI.run`: the problem in the engine's units and padding, and back."""
 
@@ -180,9 +194,10 @@ class _Task:
             return ready.array(np.full(count, value) if best is None else alone)
 
         tolerance = Tolerance(by_start(engine.tol), by_start(engine.residual_tol), ready.array(scale))
-        return sweep_on(
+        course = sweep_on(
             self.problem, states, tolerance, jnp.asarray(correct), max_steps=engine.max_steps, every=engine.check_every
         )
+        return jax.tree.map(np.asarray, course)
 
     def _go_on(self, course: Course, best: int, correct: bool) -> Course:
         """Return the course with its best start brought nearer to its optimum.
@@ -193,7 +208,10 @@ class _Task:
         objective = course.info.objective if correct else end.info.objective
         steps = course.info.steps + end.info.steps
         info = end.info._replace(objective=objective, steps=steps, trace=course.info.trace)
-        return jax.tree.map(lambda a, b: a.at[best].set(b[best]), course, Course(end.state, info))
+        chosen = np.arange(len(course.info.objective)) == best
+        return jax.tree.map(
+            lambda a, b: np.where(chosen.reshape(-1, *[1] * (np.ndim(a) - 1)), b, a), course, Course(end.state, info)
+        )
 
     def result(self, course: Course) -> EngineResult:
         """Return the outcome in the units of X, without padding."""
@@ -315,20 +333,32 @@ def sweep_on(
     def one(given: tuple[Beliefs, Tolerance]) -> Course:
         state, tolerance = given
 
-        # the loop carries the beliefs before and after the last sweep
-        def step(pair: tuple[Beliefs, Beliefs]) -> tuple[Beliefs, Beliefs]:
-            return pair[1], problem.sweep(pair[1])
+        def step(way: Way) -> Way:
+            return way._replace(before=way.last, last=way.now, now=problem.sweep(way.now))
 
-        def check(pair: tuple[Beliefs, Beliefs]) -> tuple[tuple[Beliefs, Beliefs], Array, Array]:
-            old, new = pair
-            moved = problem.moved(old, new)
+        def check(way: Way) -> tuple[Way, Array, Array]:
+            moved, new = problem.moved(way.last, way.now), way.now
             if problem.update_H and state.likelihood.learned:
                 new = problem.learn_noise(new, correct)
-            return (old, new), -problem.elbo(new), moved
+            elbo = problem.elbo(new)
+            better = correct | (elbo >= way.elbo) | (way.length <= 1)
+            new, elbo = jax.tree.map(lambda a, b: jnp.where(better, a, b), (new, elbo), (way.best, way.elbo))
+            longest = jnp.where(better, way.longest, jnp.maximum(way.length / GROWTH, 1))
+            length, now = jnp.ones_like(longest), new
+            if every > 2:
+                ahead, length = jump(
+                    way.before[:-1], way.last[:-1], way.now[:-1], jnp.where(better & ~correct, longest, 1)
+                )
+                now = jax.tree.map(lambda a, b: jnp.where(length > 1, a, b), Beliefs(*ahead, new.likelihood), new)
+                longest = jnp.where(length == longest, GROWTH * longest, longest)
+            way = Way(way.before, way.last, now, new, elbo, length, longest)
+            return way, -elbo, jnp.where(better, moved, jnp.inf)
 
         begin = start_info(jnp.full_like(tolerance.scale, jnp.inf), jnp.int32(RUNNING), -(-max_steps // every))
-        (_, end), info = iterate(step, check, (state, state), begin, tolerance, every, max_steps)
-        return Course(end, info)
+        lowest = -begin.objective
+        way = Way(state, state, state, state, lowest, jnp.ones_like(lowest), jnp.full_like(lowest, FIRST))
+        way, info = iterate(step, check, way, begin, tolerance, every, max_steps)
+        return Course(way.best, info)
 
     given = (states, tolerance)
     return jax.lax.map(one, given) if jax.default_backend() == "cpu" else jax.vmap(one)(given)
