@@ -58,6 +58,6 @@ def log_less_digamma(z: Array) -> jax.Array:
 
 
 def _inverse_pairs(z: Array) -> tuple[list[Array], Array]:
-    """Return 1 / ((z + i) (z + 7 - i)) for i < 4, and 2 z + 7: their products are what the eight 1 / (z + i) add up to."""
+    """Return 1 / ((z + i) (z + 7 - i)) for i < 4, and 2 z + 7: the products add up to the eight 1 / (z + i)."""
     pairs = z * (z + 7)
     return [1 / (pairs + i * (7 - i)) for i in range(4)], 2 * z + 7

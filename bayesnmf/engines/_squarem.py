@@ -1,4 +1,4 @@
-"""Jumps along the way that a slow fixed-point iteration takes (SQUAREM; Varadhan and Roland 2008, Scand. J. Stat. 35)."""
+"""Jumps ahead of a slow fixed-point iteration: SQUAREM (Varadhan and Roland 2008, Scand. J. Stat. 35, 335)."""
 
 from __future__ import annotations
 

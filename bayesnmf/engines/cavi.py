@@ -113,8 +113,11 @@ class Course(NamedTuple):
 
 
 class Way(NamedTuple):
-    """What the loop carries: the beliefs of the last three sweeps; the best so far, their ELBO; the last jump's length
-    and the longest allowed."""
+    """What the loop carries.
+
+    The beliefs of the last three sweeps; the best ones that were checked, and their ELBO, to go back to where a jump
+    led down; how long the last jump was, and how long the next may be.
+    """
 
     before: Beliefs
     last: Beliefs
@@ -346,10 +349,11 @@ def sweep_on(
             longest = jnp.where(better, way.longest, jnp.maximum(way.length / GROWTH, 1))
             length, now = jnp.ones_like(longest), new
             if every > 2:
-                ahead, length = jump(
-                    way.before[:-1], way.last[:-1], way.now[:-1], jnp.where(better & ~correct, longest, 1)
-                )
-                now = jax.tree.map(lambda a, b: jnp.where(length > 1, a, b), Beliefs(*ahead, new.likelihood), new)
+                free = len(new) - 1 if problem.update_H else 1  # all but the noise; in a projection W alone
+                allowed = jnp.where(better & ~correct, longest, 1)
+                ahead, length = jump(way.before[:free], way.last[:free], way.now[:free], allowed)
+                jumped = new._replace(**dict(zip(new._fields, ahead, strict=False)))
+                now = jax.tree.map(lambda a, b: jnp.where(length > 1, a, b), jumped, new)
                 longest = jnp.where(length == longest, GROWTH * longest, longest)
             way = Way(way.before, way.last, now, new, elbo, length, longest)
             return way, -elbo, jnp.where(better, moved, jnp.inf)
