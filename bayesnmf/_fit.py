@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._checks import interval_findings, noise_findings
 from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, split_negative
 from ._resolve import auto_model, resolve
@@ -112,6 +113,9 @@ def fit(
     found = _assemble(result, model, engine, table, seed)
     if found.posterior is not None and model.shrinkage is not None and 0 < found.rank < model.rank:
         found = _without_dropped(found, model, engine, table, key)
+    if found.posterior is not None and found.rank:
+        more = noise_findings(found.posterior.likelihood, found.W, found.H, table) + interval_findings(found.posterior)
+        found = replace(found, warnings=found.warnings + tuple(more))
     return replace(found, likelihood_chosen=chosen)
 
 

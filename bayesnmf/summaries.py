@@ -43,6 +43,10 @@ def intervals(fit: Fit, name: Name) -> tuple[np.ndarray, np.ndarray] | None:
         return None
 
 
+SPARSE = 0.5
+"""Shape of a Gamma prior below which the posterior of a small entry is far from any simple marginal."""
+
+
 def kind_of_intervals(fit: Fit) -> str:
     """Return in a few words how the intervals of a fit are made.
 
@@ -54,7 +58,9 @@ def kind_of_intervals(fit: Fit) -> str:
     if fit.posterior is None:
         return "none: a MAP fit is one point and has no error bars"
     if fit.posterior.has_response:
-        return "linear response about this optimum, given the rank and the likelihood"
+        shape = min(float(prior.shape) for prior in (fit.posterior.prior_W, fit.posterior.prior_H))
+        known = "linear response about this optimum, given the rank and the likelihood"
+        return known + ("; too narrow for single entries near zero, where priors are sparse" * (shape < SPARSE))
     return "mean field: too narrow, since it ignores how W and H move together"
 
 

@@ -14,7 +14,7 @@ LAYERS = [
     {"model", "penalty", "data", "_input", "result"},
     {"engines"},
     {"posterior"},
-    {"_resolve", "_fit", "_storage"},
+    {"_resolve", "_checks", "_fit", "_storage"},
     {"summaries", "datasets"},
     {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},
 ]

@@ -112,6 +112,10 @@ class Likelihood:
         """Return the variance of x given its mean v."""
         raise NotImplementedError  # pragma: no cover - abstract
 
+    def zeros(self, v: Array) -> Array:
+        """Return the probability that x is exactly 0, given its mean v."""
+        return 0.0 * v
+
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw x given its mean v."""
         raise ModelError(f"{type(self).__name__} is not a distribution and cannot be drawn from.")

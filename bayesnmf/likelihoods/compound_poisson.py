@@ -94,6 +94,10 @@ class CompoundPoisson(Likelihood):
         """Return v jump (1 + 1 / shape)."""
         return v * (self._jump * (1 + 1 / self._shape))
 
+    def zeros(self, v: Array) -> Array:
+        """Return exp(-v / jump)."""
+        return jnp.exp(-v / self._jump)
+
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw values with mean v: numbers of jumps, then their sum."""
         count, size = jax.random.split(key)

@@ -86,6 +86,11 @@ class NegativeBinomial(Likelihood):
         """Return v + dispersion v^2."""
         return v + self._dispersion() * v**2
 
+    def zeros(self, v: Array) -> Array:
+        """Return (1 + dispersion v)^(-1 / dispersion)."""
+        dispersion = self._dispersion()
+        return jnp.exp(-jnp.log1p(dispersion * v) / dispersion)
+
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw counts with mean v: Poisson, of a gamma rate."""
         rate, count = jax.random.split(key)

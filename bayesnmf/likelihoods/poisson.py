@@ -52,6 +52,10 @@ class Poisson(Likelihood):
         """Return v."""
         return v
 
+    def zeros(self, v: Array) -> Array:
+        """Return exp(-v)."""
+        return jnp.exp(-v)
+
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw counts with mean v."""
         return jax.random.poisson(key, v).astype(jnp.result_type(v))

@@ -1,0 +1,65 @@
+"""Whether the noise of a fit is that of its data: what a reader must know before believing an interval."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._errors import Finding
+from ._input import Table
+from .engines._prepare import dense_rows
+from .likelihoods import Gaussian, Likelihood, Poisson
+from .posterior import Posterior
+
+MOST_ENTRIES = 2**22
+"""Of X that are looked at: evenly spaced samples of it where it has more."""
+
+SURE, LARGE = 4.0, 0.1
+"""Rejected are differences of more standard errors than the first that are larger than the second."""
+
+
+def noise_findings(likelihood: Likelihood, W: np.ndarray, H: np.ndarray, table: Table) -> list[Finding]:
+    """Return a finding where the residuals, or the exact zeros, are not those that the likelihood expects.
+
+    The mean of ``(x - v)^2 / variance`` is 1 where the likelihood is right, after W and H have spent their degrees of
+    freedom. Learned Gaussian noise has it by construction, and real values have no zeros to count.
+    """
+    if isinstance(likelihood, Gaussian):
+        return []
+    (n, m), k = table.shape, len(H)
+    every = -(-n * m // MOST_ENTRIES)
+    spent = min(k * (n + m - k) / (n * m), 0.9)
+    squares, misses, used = [], [], []
+    for start in range(0, n, step := max(1, MOST_ENTRIES // m)):
+        rows = dense_rows(table, slice(start, min(start + step, n)))
+        v = np.maximum(rows.factor * (W[start : start + step] @ H), 1e-12 * table.level)
+        expected = np.asarray(likelihood.zeros(v), float)
+        keep = (rows.weight > 0) & (np.arange(len(v)) % every == 0)[:, None]
+        squares.append((np.square(rows.x - v) / np.asarray(likelihood.variance_at(v), float))[keep] / (1 - spent))
+        misses.append(((rows.x == 0) - expected)[keep])
+        used.append((expected * (1 - expected))[keep])
+    ratio, miss = np.concatenate(squares), np.concatenate(misses)
+    dispersion, error = float(ratio.mean()), float(ratio.std() / np.sqrt(len(ratio)))
+    off, noise = float(miss.mean()), float(np.sqrt(np.mean(np.concatenate(used)) / len(miss)))
+    name = type(likelihood).__name__
+    said = []
+    if dispersion > 1 + LARGE and dispersion > 1 + SURE * error:
+        said.append(f"residuals vary {dispersion:.2f} times as much as {name} noise says")
+    if abs(off) > LARGE / 2 and abs(off) > SURE * noise:
+        said.append(f"there are {abs(off):.1%} {'more' if off > 0 else 'fewer'} exact zeros than {name} noise makes")
+    if not said:
+        return []
+    way_out = "NegativeBinomial() or more components" if isinstance(likelihood, Poisson) else "more components"
+    return [Finding("noise_rejected", f"{', and '.join(said)}: intervals are too narrow. Try {way_out}.")]
+
+
+def interval_findings(posterior: Posterior) -> list[Finding]:
+    """Return what must be said where intervals are known to hold the truth less often than they promise."""
+    if not posterior.has_response:
+        return [
+            Finding(
+                "intervals_of_mean_field",
+                "intervals ignore how W and H move together, and are too narrow: linear response knows no Dirichlet "
+                "rows, and its work is bounded. Use Gamma() on H, or fewer features or components.",
+            )
+        ]
+    return []
