@@ -12,7 +12,7 @@ from rich.console import Console
 import bayesnmf as bn
 from bayesnmf import datasets
 from bayesnmf._places import find_places, place_curve, spatial_information
-from bayesnmf.demo import DEMOS, run_demo
+from bayesnmf.demo import DEMOS, run_demo, songbird
 
 BINS = 10
 
@@ -112,6 +112,7 @@ def test_small_run_writes_all_it_says(name: str, tmp_path: Path, monkeypatch: py
         coords={key: value[:n] for key, value in whole.coords.items()},
     )  # fmt: skip
     monkeypatch.setattr(datasets, "load", lambda _: few)
+    monkeypatch.setattr(songbird, "RANKS", range(1, 4))
     fit = run_demo(name, tmp_path, Console(file=said, width=200), bn.MAP(starts=2, max_steps=200), bn.CAVI(starts=1))
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
     tables = {"summary.csv", "components.csv", "activities.csv", "components_interval.csv", "activities_interval.csv"}

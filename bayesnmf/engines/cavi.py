@@ -34,8 +34,12 @@ SHARP, POINT = 1e4, 1e8
 LEAST = 1e-6
 """Least entry of a start, as a share of the mean."""
 
-TIGHTER = 10.0
-"""How much nearer than the others the best start is brought to its optimum, where its response is taken."""
+TIGHTER = 30.0
+"""How much nearer than the others the best start is brought to its optimum, where its response is taken.
+
+With sparse priors the way leads past saddles: at 10, three of 200 starts ended at one. At 100 float32 has no digits
+left on large data.
+"""
 
 WARM_UP = 50
 """Multiplicative updates before the first sweep: at the prior mean all components are alike."""
@@ -59,10 +63,11 @@ class CAVI:
         Converged when the ELBO rises by less than this share of itself between two checks ...
     residual_tol : float
         ... and no mean moves by more than this many of its standard deviations in a sweep. The best start goes on to a
-        tenth of both, and learned noise is then corrected for the degrees of freedom that W and H have spent (the ELBO
-        is that before the correction). Both at 0: run `max_steps`, and no more.
+        thirtieth of both, and learned noise is then corrected for the degrees of freedom that W and H have spent (the
+        ELBO is that before the correction). Both at 0: run `max_steps`, and no more.
     check_every : int
-        Sweeps between checks, at which learned noise is updated. ``fit.trace`` has one value for each.
+        Sweeps between checks, at which learned noise is updated and the way ahead is extrapolated (SQUAREM; taken back
+        at the next check where the ELBO fell). ``fit.trace`` has one value for each.
     precision : {"float32", "float64"}
         Arithmetic, whatever the dtype of X.
 

@@ -97,7 +97,7 @@ def main(names: list[str], starts: int = 1, sets: int | None = None) -> None:
         for seed in range(sets or setting.sets):
             try:
                 rows.append(measure(setting, seed, engine))
-            except np.linalg.LinAlgError:
+            except bn.EngineError:
                 failed += 1
         mean, error = np.mean(rows, 0), np.std(rows, 0) / np.sqrt(len(rows))
         figures = "  ".join(f"{a:.3f}" for a in mean)

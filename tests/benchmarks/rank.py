@@ -1,4 +1,4 @@
-"""How often shrinkage finds the rank: ``python tests/benchmarks/rank.py``. Figures of the README come from here.
+"""How often shrinkage finds the rank: ``python tests/benchmarks/rank.py [name ...]``.
 
 Catalogues: the generator of Zito and Miller (2024), 100 samples x 96 features, 10 profiles from Dirichlet(.25),
 Poisson, ten starts, in both precisions. Overdispersed: 200 samples with variance mu + .15 mu^2, five starts.
@@ -94,8 +94,8 @@ def swimmer(sets: int = 10) -> None:
     print(f"swimmer: ranks {ranks}")
 
 
+STUDIES = {study.__name__: study for study in (catalogues, by_posterior, overdispersed, swimmer)}
+
 if __name__ == "__main__":
-    catalogues()
-    by_posterior()
-    overdispersed()
-    swimmer()
+    for given in sys.argv[1:] or STUDIES:
+        STUDIES[given]()
