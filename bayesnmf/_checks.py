@@ -10,8 +10,8 @@ from .engines._prepare import dense_rows
 from .likelihoods import Gaussian, Likelihood, Poisson
 from .posterior import Posterior
 
-MOST_ENTRIES = 2**22
-"""Of X that are looked at: evenly spaced samples of it where it has more."""
+CHUNK = 2**22
+"""Entries of X that are looked at together."""
 
 SURE, LARGE = 4.0, 0.1
 """Rejected are differences of more standard errors than the first that are larger than the second."""
@@ -26,20 +26,17 @@ def noise_findings(likelihood: Likelihood, W: np.ndarray, H: np.ndarray, table: 
     if isinstance(likelihood, Gaussian):
         return []
     (n, m), k = table.shape, len(H)
-    every = -(-n * m // MOST_ENTRIES)
     spent = min(k * (n + m - k) / (n * m), 0.9)
-    squares, misses, used = [], [], []
-    for start in range(0, n, step := max(1, MOST_ENTRIES // m)):
+    sums = np.zeros(5)
+    for start in range(0, n, step := max(1, CHUNK // m)):
         rows = dense_rows(table, slice(start, min(start + step, n)))
         v = np.maximum(rows.factor * (W[start : start + step] @ H), 1e-12 * table.level)
-        expected = np.asarray(likelihood.zeros(v), float)
-        keep = (rows.weight > 0) & (np.arange(len(v)) % every == 0)[:, None]
-        squares.append((np.square(rows.x - v) / np.asarray(likelihood.variance_at(v), float))[keep] / (1 - spent))
-        misses.append(((rows.x == 0) - expected)[keep])
-        used.append((expected * (1 - expected))[keep])
-    ratio, miss = np.concatenate(squares), np.concatenate(misses)
-    dispersion, error = float(ratio.mean()), float(ratio.std() / np.sqrt(len(ratio)))
-    off, noise = float(miss.mean()), float(np.sqrt(np.mean(np.concatenate(used)) / len(miss)))
+        ratio = np.square(rows.x - v) / np.asarray(likelihood.variance_at(v), float) / (1 - spent)
+        zero = np.asarray(likelihood.zeros(v), float)
+        terms = (np.ones_like(v), ratio, ratio**2, (rows.x == 0) - zero, zero * (1 - zero))
+        sums += [term[rows.weight > 0].sum() for term in terms]
+    count, (dispersion, square, off, noise) = sums[0], sums[1:] / sums[0]
+    error, noise = np.sqrt(max(square - dispersion**2, 0) / count), np.sqrt(noise / count)
     name = type(likelihood).__name__
     said = []
     if dispersion > 1 + LARGE and dispersion > 1 + SURE * error:

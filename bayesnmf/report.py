@@ -140,7 +140,7 @@ def page(
     """
     lines = [f"# {title}", "", *_spaced(lead)]
     lines += ["![Components, and how sure they are](fit.png)", "", "## What was found", ""]
-    lines += ["```", repr(fit), "```", "", *_table(fit), ""]
+    lines += ["```", repr(fit), "```", "", _table(fit), ""]
     lines += [*_spaced(_intervals(fit)), *_spaced(found), "## Findings", ""]
     lines += [f"- **{finding.name}**: {finding.message}" for finding in fit.warnings] or ["The fit has no warnings."]
     lines += ["", _recurrence(fit), "", "## What not to conclude", ""]
@@ -152,23 +152,28 @@ def page(
     return "\n".join([*lines, "", f"Seed: {seed}. Made with {versions}.", ""])
 
 
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
+
+
 def _spaced(paragraphs: Sequence[str]) -> list[str]:
     return [line for text in paragraphs for line in (text, "")]
 
 
-def _table(fit: Fit) -> list[str]:
+def _table(fit: Fit) -> str:
     table = fit.summary(top=4)
     sure = "share_low" in table and bool(table["share_low"].notna().all())
-    rows = [f"| component | share of mass{', 90% interval' if sure else ''} | found by starts | largest features |"]
-    rows.append("| --- | --- | --- | --- |")
+    head = ["component", f"share of mass{', 90% interval' if sure else ''}", "found by starts", "largest features"]
+    rows = []
     for k, row in table.iterrows():
         recurrence = "" if np.isnan(row["recurrence"]) else f"{100 * row['recurrence']:.0f}%"
         features = str(row["top_features"]).replace("|", "\\|")
         share = f"{100 * row['share']:.1f}%"
         if sure:
             share += f" ({100 * row['share_low']:.1f} to {100 * row['share_high']:.1f})"
-        rows.append(f"| {k} | {share} | {recurrence} | {features} |")
-    return rows
+        rows.append([str(k), share, recurrence, features])
+    return markdown_table(head, rows)
 
 
 def _intervals(fit: Fit) -> list[str]:

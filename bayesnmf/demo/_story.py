@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
@@ -33,14 +32,3 @@ class Story:
     lead: list[str]
     found: list[str] = field(default_factory=list)
     cautions: list[str] = field(default_factory=list)
-
-
-def markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def range_of(low: np.ndarray, high: np.ndarray, digits: int = 2) -> list[str]:
-    """Return "low to high" for each pair."""
-    return [f"{a:.{digits}f} to {b:.{digits}f}" for a, b in zip(low, high, strict=True)]

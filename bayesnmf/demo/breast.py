@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from .._fit import fit as fit_matrix
-from ..likelihoods import Likelihood, NegativeBinomial, Poisson
+from ..likelihoods import NegativeBinomial, Poisson
 from ..report import figure
-from ..result import Fit
-from ._story import Stage, Story, markdown_table, range_of
+from ._story import Stage, Story
 
 
 def tell(stage: Stage) -> Story:
@@ -23,22 +21,17 @@ def tell(stage: Stage) -> Story:
             modes[name] = fit_matrix(X, rank="auto", likelihood=likelihood, engine=stage.mode)
     mode = modes["NegativeBinomial"]
     with stage.console.status("From the mode to a posterior"):
-        fit, plain = (_posterior(X, mode, likelihood, stage) for likelihood in noises[::-1])
-    low, high = fit.interval("share", 0.9)
+        fit, plain = (
+            fit_matrix(X, rank=mode.rank, likelihood=likelihood, engine=stage.posterior, init=mode)
+            for likelihood in noises[::-1]
+        )
     gain = fit.elbo - plain.elbo
     found = [
         f"**How many signatures?** Shrinkage keeps {mode.rank} under NegativeBinomial noise, and "
-        f"{modes['Poisson'].rank} under Poisson. Tumours vary more than Poisson: the learned dispersion is "
-        f"{float(np.mean(fit.noise['dispersion'])):.3f}, and at {fit.rank} components the lower bound of the log "
-        f"evidence is {gain:.0f} {'higher' if gain > 0 else 'different'} with it.",
+        f"{modes['Poisson'].rank} under Poisson. The learned dispersion is {float(fit.noise['dispersion']):.3f}, "
+        f"and at {fit.rank} components the lower bound of the log evidence is {abs(gain):.0f} "
+        f"{'higher' if gain > 0 else 'lower'} with it than without.",
         f"Starts: {mode.agreement}.",
-        markdown_table(
-            ["component", "share of mutations", "90%"],
-            [
-                [str(k), f"{share:.3f}", between]
-                for k, (share, between) in enumerate(zip(fit.share, range_of(low, high, 3), strict=True))
-            ],
-        ),
     ]
     cautions = [
         "That these are the signatures of a catalogue. Match them with `bayesnmf.match` against one, and read the "
@@ -47,7 +40,3 @@ def tell(stage: Stage) -> Story:
     ]
     lead = ["Samples are tumours, features are the 96 contexts of substitutions, entries are counts of mutations."]
     return Story(fit, figure(fit), "Mutational signatures of breast cancers", lead, found, cautions)
-
-
-def _posterior(X: pd.DataFrame, mode: Fit, likelihood: Likelihood, stage: Stage) -> Fit:
-    return fit_matrix(X, rank=mode.rank, likelihood=likelihood, engine=stage.posterior, init=mode)

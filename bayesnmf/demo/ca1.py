@@ -13,8 +13,9 @@ from .._fit import fit as fit_matrix
 from .._places import Places, find_places, place_curve, spatial_information
 from ..likelihoods import Poisson
 from ..plotting import COLOURS
+from ..report import markdown_table
 from ..result import Fit
-from ._story import Stage, Story, markdown_table, range_of
+from ._story import Stage, Story
 
 RUNNING = 20.0
 """Pixels per second from which the animal counts as running; most bins are far above or far below."""
@@ -68,12 +69,14 @@ def _places(fit: Fit, mode: Fit, stage: Stage) -> tuple[Figure, list[str], list[
     counts = ", ".join(f"{places(other.W).found.sum()} of {other.rank}" for other in others)
     effective = np.exp(-(fit.H * np.log(np.where(fit.H > 0, fit.H, 1))).sum(1))
     rows = [
-        [str(k), f"{bits:.2f}", between, f"{null:.2f}", f"{share:.3f}", "yes" if is_place else "no", f"{count:.1f}"]
-        for k, (bits, between, null, share, is_place, count) in enumerate(
-            zip(own.bits, range_of(low, high), own.null, own.share, own.found, effective, strict=True)
+        [str(k), f"{bits:.2f}", f"{a:.2f} to {b:.2f}", f"{null:.2f}", f"{share:.3f}", "yes" if is_place else "no"]
+        + [f"{count:.1f}"]
+        for k, (bits, a, b, null, share, is_place, count) in enumerate(
+            zip(own.bits, low, high, own.null, own.share, own.found, effective, strict=True)
         )
     ]
     head = ["component", "bits", "bits in 90% of draws", "bits by chance", "share of shifts that reach it", "place"]
+    head += ["effective units"]
     found = [
         f"**Do ensembles have places?** {own.found.sum()} of {fit.rank} components have more spatial information than "
         f"chance (at 5% over all components, Bonferroni). In {OTHER_STARTS} other single starts it is {counts}. "
@@ -85,7 +88,7 @@ def _places(fit: Fit, mode: Fit, stage: Stage) -> tuple[Figure, list[str], list[
         "exponential of the entropy of a row of H: near 1, the component is one unit and no ensemble.",
         f"The range of the bits is that of 90% of {DRAWS} draws of the posterior: how much the activities could differ "
         "given these counts, at this optimum. Noise in an activity looks like information, so draws have more of it.",
-        markdown_table([*head, "effective units"], rows),
+        markdown_table(head, rows),
     ]
     cautions = [
         "That an ensemble is more than its units. Where its units have places, their sum has one.",

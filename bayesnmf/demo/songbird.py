@@ -10,8 +10,9 @@ from .._fit import fit as fit_matrix
 from ..likelihoods import CompoundPoisson, Poisson
 from ..model import Model
 from ..priors import ARD, Gamma
+from ..report import markdown_table
 from ..result import Fit
-from ._story import Stage, Story, markdown_table, range_of
+from ._story import Stage, Story
 
 RANKS = range(1, 9)
 """Numbers of components that are compared."""
@@ -61,10 +62,9 @@ def _lead(fit: Fit) -> list[str]:
 
 
 def _found(fit: Fit, elbo: np.ndarray, again: float, kept: list[int]) -> list[str]:
-    share = range_of(*fit.interval("share", 0.9))
     return [
         f"**How many ensembles?** {fit.rank}, the greatest lower bound of the log evidence (ELBO) among "
-        f"{RANKS[0]} to {RANKS[-1]} components. Their shares of all activity, 90%: {', '.join(share)}.",
+        f"{RANKS[0]} to {RANKS[-1]} components.",
         markdown_table(
             ["components", "ELBO", "below the greatest"],
             [[str(rank), f"{value:.0f}", f"{elbo.max() - value:.0f}"] for rank, value in zip(RANKS, elbo, strict=True)],
