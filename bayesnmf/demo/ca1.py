@@ -29,7 +29,7 @@ LEAST_SHIFT = 80
 DRAWS = 100
 """Draws of the posterior that spatial information is computed from."""
 
-OTHER_STARTS = 5
+OTHER_STARTS = 3
 """Single starts in which places are looked for again."""
 
 
