@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ._pytree import pytree
 from ._types import Array, Side
 from .likelihoods import Likelihood
 
@@ -65,7 +66,7 @@ class Entries(NamedTuple):
     value: Array
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Data:
     """X (n, m) with weights and offsets, as tiles of rows.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import jax
 import numpy as np
 
 from ._errors import ModelError
+from ._pytree import pytree
 from .likelihoods import Likelihood
 from .priors import Flat, Prior, Shrinkage
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Model:
     """X ~ likelihood(W H), with priors on W (n, rank) and H (rank, m).

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ._pytree import pytree
 from ._types import Array, Side
 from .priors import ARD, Prior
 
@@ -19,7 +20,7 @@ class Rates(NamedTuple):
     H: Array
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Penalty:
     """-log p(W, H), with the scales of `ARD` at their modes.

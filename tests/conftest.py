@@ -10,7 +10,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # the tests compile hundreds of small programs and run each for milliseconds; read when JAX first computes
 FLAGS = "--xla_backend_optimization_level=0"
 if jax.__version_info__ < (0, 11):  # halves the time again; gone, and then refused, in later versions
-    FLAGS += " --xla_cpu_use_fusion_emitters=false"
+    FLAGS += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    FLAGS += " --xla_llvm_disable_expensive_passes=true --xla_cpu_use_onednn=false"
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

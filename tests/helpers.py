@@ -16,12 +16,18 @@ from scipy.special import digamma, logsumexp
 
 import bayesnmf as bn
 from bayesnmf._input import read
+from bayesnmf._pytree import pytree
 from bayesnmf._resolve import resolve
 from bayesnmf._types import Side
 from bayesnmf.data import Data, Moments
 from bayesnmf.engines._families import Conditional, Dirichlets, Gammas
+from bayesnmf.engines._hals import hals_step
+from bayesnmf.engines._multiplicative import update_side
+from bayesnmf.engines._problem import State, better_noise
 from bayesnmf.engines._variational import Beliefs, Variational
 from bayesnmf.engines.cavi import _Task
+from bayesnmf.engines.map import _Task as MapTask
+from bayesnmf.penalty import Penalty
 from bayesnmf.posterior import Posterior
 
 LIKELIHOODS = {
@@ -197,7 +203,7 @@ def supported(likelihood: bn.likelihoods.Likelihood, **sizes: int) -> np.ndarray
     return intensities(X) if likelihood.support == "non-negative" else X
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Told:
     """Stands in for `Data` in an update: says what the likelihood said, so that likelihood and priors compile apart."""
@@ -213,6 +219,73 @@ class Told:
     def value(self, *_: Any) -> Any:
         """Return the log-likelihood."""
         return self.fit
+
+
+@pytree
+@dataclass(frozen=True)
+class Powers(bn.likelihoods.Likelihood):
+    """Stands in for a likelihood where an update looks at nothing but how its halves curve."""
+
+    given: tuple[float, float] = field(metadata={"static": True})
+
+    @property
+    def powers(self) -> tuple[float, float]:
+        """Those of the likelihood."""
+        return self.given
+
+
+_hals = jax.jit(hals_step)
+_side = jax.jit(update_side, static_argnames="side")
+_energy = jax.jit(Penalty.energy)
+_balance = jax.jit(Penalty.balance)
+_better_noise = jax.jit(better_noise)
+
+
+class Descent:
+    """MAP step by step, with the engine's own updates: factors, noise, and the objective after each.
+
+    Likelihood and priors compile apart, so that all pairings of them are affordable.
+    """
+
+    def __init__(self, X: Any, model: bn.Model, method: str, **beside: Any) -> None:
+        engine = bn.MAP(precision="float64", starts=1, method=method)  # type: ignore[arg-type]
+        table = read(X, **beside)
+        task = MapTask(engine, resolve(model, table, engine), table, None)
+        self.problem, self.method, ready = task.problem, method, task.prepared
+        rng = np.random.default_rng(0)
+        W, H = (
+            ready.size * rng.uniform(1, 2, shape) for shape in ((ready.data.n_padded, ready.k), (ready.k, X.shape[1]))
+        )
+        self.state = State(*(ready.array(a) for a in (W * ready.active, H * ready.active[:, None])), ready.likelihood)
+
+    @property
+    def objective(self) -> float:
+        """Minus the log posterior, without terms of X alone."""
+        fit = _value(self.problem.data, self.state.likelihood, *self.state.moments)
+        return float(_energy(self.problem.penalty, *self.state[:2]) - fit)
+
+    def step(self) -> None:
+        """Update W, then H; and move the scale of what is shrunk between them."""
+        if self.method == "hals":
+            self.state = _hals(self.problem, self.state)
+        else:
+            for side in self.problem.sides:
+                self._multiply(side)
+        if self.problem.penalty.shrinkage is not None:
+            W, H = _balance(self.problem.penalty, *self.state[:2])
+            self.state = self.state._replace(W=W, H=H)
+
+    def learn_noise(self) -> None:
+        """Take a step in the noise parameters."""
+        if self.state.likelihood.learned:
+            likelihood = _better_noise(self.problem.data, self.state.likelihood, *self.state.moments)
+            self.state = self.state._replace(likelihood=likelihood)
+
+    def _multiply(self, side: Side) -> None:
+        W, H, likelihood = self.state
+        halves = _sums(self.problem.data, likelihood, *self.state.moments, side=side)
+        told = replace(self.problem, data=Told(halves, None, self.problem.data.shape), transposed=None)
+        self.state = _side(told, State(W, H, Powers(likelihood.powers)), side=side)._replace(likelihood=likelihood)
 
 
 NOT = jnp.asarray(False)

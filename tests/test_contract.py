@@ -70,8 +70,9 @@ class Compilations(logging.Handler):
             X, bn.Model(k, W=bn.Gamma(1 + 1e6 * a), H=bn.Exponential(mean=1e6 * a)),
             engine=bn.MAP(starts=2, max_steps=50, precision="float64"),
         ),
+        lambda X, k, a: bn.fit(X, bn.Model(k, W=bn.Gamma(1 + 1e6 * a)), engine=bn.CAVI(starts=2, max_steps=50)),
     ],
-    ids=["poisson", "ard", "gaussian", "priors"],
+    ids=["poisson", "ard", "gaussian", "priors", "posterior"],
 )  # fmt: skip
 def test_a_second_fit_of_the_same_shapes_compiles_nothing(case) -> None:  # noqa: ANN001
     """Other values, other hyper-parameters, another seed, and another rank with the same padding."""
@@ -83,6 +84,19 @@ def test_a_second_fit_of_the_same_shapes_compiles_nothing(case) -> None:  # noqa
         case(planted(seed=1), 5, 2e-6)
         case(planted(seed=2), 7, 3e-6)
     assert second.names == []
+
+
+@pytest.mark.smoke
+def test_no_two_classes_look_alike_to_the_compiler() -> None:
+    """Programs are found by tree structure: two that are equal would run one class with the program of another."""
+    made = [
+        bn.Exponential(), bn.HalfNormal(), bn.Flat(), bn.Gamma(), bn.Dirichlet(), bn.ARD(), bn.Compressive(),
+        bn.Poisson(), bn.Gaussian(), bn.NegativeBinomial(), bn.GammaNoise(), bn.CompoundPoisson(),
+    ]  # fmt: skip
+    structures = [jax.tree.structure(one) for one in made]
+    for i, structure in enumerate(structures):
+        assert [j for j, other in enumerate(structures) if structure == other] == [i]
+        assert jax.tree.structure(jax.tree.map(lambda a: a, made[i])) == structure
 
 
 def test_sparse_data_are_held_by_their_nonzeros() -> None:

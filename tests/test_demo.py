@@ -102,6 +102,7 @@ CUT = {"ca1": (1500, 31), "songbird": (200, 25), "breast": (60, 96)}
 SAYS = {"ca1": "Do ensembles have places?", "songbird": "Does the unit matter?", "breast": "How many signatures?"}
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("name", DEMOS)
 def test_small_run_writes_all_it_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "breast" and "BAYESNMF_DATA" not in os.environ:

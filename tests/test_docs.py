@@ -19,6 +19,7 @@ in_checkout = pytest.mark.skipif(not README.exists(), reason="needs the checkout
 
 
 @in_checkout
+@pytest.mark.pages
 def test_readme_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 5
@@ -51,7 +52,7 @@ def test_every_public_name_has_an_example() -> None:
 
 
 @in_checkout
-@pytest.mark.slow
+@pytest.mark.pages
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[p.stem for p in NOTEBOOKS])
 def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XLA_FLAGS")  # compiled as users have it: a notebook computes more than it compiles

@@ -34,7 +34,6 @@ def quick_compiling() -> Iterator[None]:
 
 
 # the checks feed noise, and findings about that are right; their names are in snake case
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:[a-z]+_[a-z_]+")
 @pytest.mark.usefixtures("quick_compiling")
 @parametrize_with_checks(CHECKED)
@@ -42,7 +41,6 @@ def test_scikit_learn_checks(estimator: BayesianNMF, check: Callable[[BayesianNM
     check(estimator)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:[a-z]+_[a-z_]+")
 @pytest.mark.usefixtures("quick_compiling")
 @pytest.mark.parametrize("name", AT_RISK)

@@ -9,7 +9,7 @@ import bayesnmf
 
 PACKAGE = Path(bayesnmf.__file__).parent
 LAYERS = [
-    {"_types", "_errors", "_numerics", "align"},
+    {"_types", "_errors", "_numerics", "_pytree", "align"},
     {"likelihoods", "priors"},
     {"model", "penalty", "data", "_input", "result"},
     {"engines"},

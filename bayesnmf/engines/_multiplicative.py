@@ -30,11 +30,12 @@ def multiplicative_step(problem: Problem, state: State) -> State:
     With flat priors the algorithm of Lee and Seung, and that of scikit-learn's ``solver="mu"``.
     """
     for side in problem.sides:
-        state = _update(problem, state, side)
+        state = update_side(problem, state, side)
     return state
 
 
-def _update(problem: Problem, state: State, side: Side) -> State:
+def update_side(problem: Problem, state: State, side: Side) -> State:
+    """Update one factor."""
     own = state.W if side == "W" else state.H
     up, down = problem.halves(state, side)
     ratio = up / jnp.maximum(down, jnp.finfo(down.dtype).tiny)

@@ -11,6 +11,7 @@ import numpy as np
 from .._errors import DataError, EngineError
 from .._input import Table
 from ..data import Data, Entries
+from ..likelihoods import Likelihood
 from ..model import Model
 
 PAD = 8
@@ -49,6 +50,11 @@ def dense_rows(table: Table, part: slice) -> Rows:
     row_weight, row_factor = (np.ones(n) if a is None else a for a in (table.row_weight, table.row_factor))
     col_weight, col_factor = (np.ones(m) if a is None else a for a in (table.col_weight, table.col_factor))
     return Rows(np.asarray(x, float), weight * row_weight[part, None] * col_weight, row_factor[part, None] * col_factor)
+
+
+@jax.jit
+def _base(likelihood: Likelihood, x: jax.Array) -> jax.Array:
+    return jnp.asarray(likelihood.base(x))
 
 
 class Prepared:
@@ -111,11 +117,11 @@ class Prepared:
     def constant(self) -> float:
         """Log density of X in its own unit, less what the engine computes: terms of X alone, in float64."""
         likelihood, table, total = self.model.parts[0], self.table, 0.0
-        n, step, base_of = table.shape[0], max(1, 2**22 // table.shape[1]), jax.jit(likelihood.base)
+        n, step = table.shape[0], max(1, 2**22 // table.shape[1])
         with jax.enable_x64(True):
             for start in range(0, n, step):
                 rows = dense_rows(table, slice(start, min(start + step, n)))
-                base = np.asarray(base_of(jnp.asarray(rows.x / self.unit)), float)
+                base = np.asarray(_base(likelihood, jnp.asarray(rows.x / self.unit)), float)
                 # zeros of a likelihood for non-negative X are events, not densities
                 dense = rows.x != 0 if likelihood.support == "non-negative" else np.ones_like(rows.x, bool)
                 total += float(np.sum(rows.weight * (base - dense * np.log(self.unit))))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import Array, Side
 from ..data import Data, Moments
 from ..likelihoods import Likelihood
@@ -31,7 +32,7 @@ class State(NamedTuple):
         return self._replace(W=new) if side == "W" else self._replace(H=new)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Problem:
     """A resolved model and its data.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr
 
+from .._pytree import pytree
 from .._types import Array, Side
 from ..data import Data, Moments, Tile, product
 from ..likelihoods import Likelihood
@@ -44,7 +44,7 @@ def standard(z: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     return y, square, jnp.where(tail, own_tail, own)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["linear", "quadratic"], meta_fields=["power"])
+@pytree
 @dataclass(frozen=True)
 class TruncatedNormals:
     """q(w) proportional to ``exp(linear w - quadratic w^2 / 2)``, w >= 0, entry by entry.

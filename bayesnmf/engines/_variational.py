@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._numerics import log_less_digamma, trigamma
+from .._pytree import pytree
 from .._types import Array, Side
 from ..data import Data, Moments
 from ..likelihoods import Likelihood
@@ -41,7 +42,7 @@ class Beliefs(NamedTuple):
         return self._replace(prior_W=prior) if side == "W" else self._replace(prior_H=prior)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Shared:
     """Gamma(shape, rate) hyper-prior of the rates that shrinkage owns by component, and the factors they are of."""
@@ -51,7 +52,7 @@ class Shared:
     sides: tuple[Side, ...] = field(metadata={"static": True})
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Variational:
     """A resolved model and its data.

@@ -120,8 +120,8 @@ class Course(NamedTuple):
 class Way(NamedTuple):
     """What the loop carries.
 
-    The beliefs of the last three sweeps; the best ones that were checked, and their ELBO, to go back to where a jump
-    led down; how long the last jump was, and how long the next may be.
+    The beliefs of the last three sweeps; the best ones that were checked, with their ELBO and residual, to go back to
+    where a jump led down; how long the last jump was, and how long the next may be.
     """
 
     before: Beliefs
@@ -129,6 +129,7 @@ class Way(NamedTuple):
     now: Beliefs
     best: Beliefs
     elbo: Array
+    residual: Array
     length: Array
     longest: Array
 
@@ -350,7 +351,9 @@ def sweep_on(
                 new = problem.learn_noise(new, correct)
             elbo = problem.elbo(new)
             better = correct | (elbo >= way.elbo) | (way.length <= 1)
-            new, elbo = jax.tree.map(lambda a, b: jnp.where(better, a, b), (new, elbo), (way.best, way.elbo))
+            new, elbo, residual = jax.tree.map(
+                lambda a, b: jnp.where(better, a, b), (new, elbo, moved), (way.best, way.elbo, way.residual)
+            )
             longest = jnp.where(better, way.longest, jnp.maximum(way.length / GROWTH, 1))
             length, now = jnp.ones_like(longest), new
             if every > 2:
@@ -360,14 +363,14 @@ def sweep_on(
                 jumped = new._replace(**dict(zip(new._fields, ahead, strict=False)))
                 now = jax.tree.map(lambda a, b: jnp.where(length > 1, a, b), jumped, new)
                 longest = jnp.where(length == longest, GROWTH * longest, longest)
-            way = Way(way.before, way.last, now, new, elbo, length, longest)
+            way = Way(way.before, way.last, now, new, elbo, residual, length, longest)
             return way, -elbo, jnp.where(better, moved, jnp.inf)
 
         begin = start_info(jnp.full_like(tolerance.scale, jnp.inf), jnp.int32(RUNNING), -(-max_steps // every))
         lowest = -begin.objective
-        way = Way(state, state, state, state, lowest, jnp.ones_like(lowest), jnp.full_like(lowest, FIRST))
+        way = Way(state, state, state, state, lowest, -lowest, jnp.ones_like(lowest), jnp.full_like(lowest, FIRST))
         way, info = iterate(step, check, way, begin, tolerance, every, max_steps)
-        return Course(way.best, info)
+        return Course(way.best, info._replace(residual=way.residual))
 
     given = (states, tolerance)
     return jax.lax.map(one, given) if jax.default_backend() == "cpu" else jax.vmap(one)(given)

@@ -18,7 +18,7 @@ Background = Literal["linear", "quadratic", "dense"]
 class Likelihood:
     """The distribution of an entry x given its mean v = (W H)_ij.
 
-    Subclasses are frozen dataclasses registered with `jax.tree_util.register_dataclass`; their leaves are
+    Subclasses are frozen dataclasses registered with `pytree`; their leaves are
     the noise parameters.
 
     Implementing a likelihood
@@ -50,8 +50,8 @@ class Likelihood:
 
     >>> import jax, jax.numpy as jnp
     >>> from dataclasses import dataclass
-    >>> from bayesnmf.likelihoods import Likelihood
-    >>> @jax.tree_util.register_dataclass
+    >>> from bayesnmf.likelihoods import Likelihood, pytree
+    >>> @pytree
     ... @dataclass(frozen=True)
     ... class ExponentialNoise(Likelihood):
     ...     support = "positive"

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Likelihood, Support
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class BetaDivergence(Likelihood):
     """The loss ``d_beta(x | v)``: 2 is Frobenius, 1 Kullback-Leibler, 0 Itakura-Saito.

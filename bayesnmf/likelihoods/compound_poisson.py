@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Likelihood
 from ._newton import log_derivatives, newton_step
@@ -19,7 +20,7 @@ LEAST, MOST = 0.05, 30.0
 """Shapes between which the density is accurate."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class CompoundPoisson(Likelihood):
     """Zeros and positive values: x is the sum of ``N ~ Poisson(v / jump)`` gamma jumps of mean `jump`.

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._errors import ModelError
 from .._numerics import stirling
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Likelihood
 
@@ -18,7 +19,7 @@ LEAST, MOST = 1e-3, 1e6
 """Learned shapes stay between these: data without noise have an infinite one."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class GammaNoise(Likelihood):
     """Positive values with noise in proportion to them: ``x ~ Gamma(shape, mean v)``, of variance ``v^2 / shape``.

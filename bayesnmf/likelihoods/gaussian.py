@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Likelihood
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Gaussian(Likelihood):
     """Real values with additive noise: ``x ~ Normal(v, variance)``.

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._errors import ModelError
 from .._numerics import stirling
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Likelihood
 from ._newton import log_derivatives, newton_step
@@ -20,7 +21,7 @@ LEAST, START, MOST = 1e-8, 0.1, 1e4
 """Learned dispersions start and stay between these. At the least it is Poisson for means up to some 1e7."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class NegativeBinomial(Likelihood):
     """Counts whose variance is above their mean: ``x ~ NegativeBinomial``, of variance ``v + dispersion v^2``.

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
+from .._pytree import pytree
 from .._types import Array
 from ._base import Likelihood
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Poisson(Likelihood):
     """Counts whose variance equals their mean: ``x ~ Poisson(v)``.

@@ -1,5 +1,6 @@
 """Priors on the entries of W and H, and shrinkage of whole components. One file each."""
 
+from .._pytree import pytree as pytree
 from ._base import Prior as Prior
 from ._shrinkage import Shrinkage as Shrinkage
 from .ard import ARD as ARD

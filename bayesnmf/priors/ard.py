@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Prior
 from ._shrinkage import Shrinkage
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class ARD(Shrinkage):
     """One scale for each component, shared by its column of W and its row of H, and learned.

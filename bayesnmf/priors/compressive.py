@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
-import jax
 import numpy as np
 
 from .._errors import ModelError
+from .._pytree import pytree
 from .._types import Number
 from ._base import Prior
 from ._shrinkage import Shrinkage
 from .dirichlet import Dirichlet
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Compressive(Shrinkage):
     """One mean for each component's activities, pulled to nearly nothing with the weight of n samples.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
-
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Prior
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Exponential(Prior):
     """``p(w) = exp(-w / mean) / mean``: sparse entries, an l1 penalty of weight 1 / mean.

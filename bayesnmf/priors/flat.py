@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import Array
 from ._base import Prior
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Flat(Prior):
     """The improper density ``p(w) = 1``: plain NMF. The default of `MAP`, and for `MAP` only.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ModelError
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Prior
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Gamma(Prior):
     """``p(w) ~ w^(shape - 1) exp(-shape w / mean)``: conjugate to counts.

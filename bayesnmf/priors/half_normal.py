@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Prior
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class HalfNormal(Prior):
     """``p(w) ~ exp(-rate w^2 / 2)`` with ``rate = 2 / (pi mean^2)``: dense entries, an l2 penalty.
