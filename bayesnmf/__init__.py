@@ -11,6 +11,7 @@ from ._fit import fit as fit
 from ._storage import load as load
 from .engines import CAVI as CAVI
 from .engines import MAP as MAP
+from .engines import Gibbs as Gibbs
 from .likelihoods import BetaDivergence as BetaDivergence
 from .likelihoods import CompoundPoisson as CompoundPoisson
 from .likelihoods import GammaNoise as GammaNoise

@@ -9,6 +9,7 @@ from ._input import Table
 from .engines._prepare import dense_rows
 from .likelihoods import Gaussian, Likelihood, Poisson
 from .posterior import Posterior
+from .sampled import Sampled
 
 CHUNK = 2**22
 """Entries of X that are looked at together."""
@@ -49,8 +50,14 @@ def noise_findings(likelihood: Likelihood, W: np.ndarray, H: np.ndarray, table: 
     return [Finding("noise_rejected", f"{', and '.join(said)}: intervals are too narrow. Try {way_out}.")]
 
 
-def interval_findings(posterior: Posterior) -> list[Finding]:
+RHAT, EFFECTIVE = 1.05, 100.0
+"""R-hat above which, and effective draws below which, chains are not to be trusted (Vehtari et al. 2021)."""
+
+
+def interval_findings(posterior: Posterior | Sampled) -> list[Finding]:
     """Return what must be said where intervals are known to hold the truth less often than they promise."""
+    if isinstance(posterior, Sampled):
+        return _chain_findings(posterior)
     if not posterior.has_response:
         return [
             Finding(
@@ -60,3 +67,27 @@ def interval_findings(posterior: Posterior) -> list[Finding]:
             )
         ]
     return []
+
+
+def _chain_findings(posterior: Sampled) -> list[Finding]:
+    found = posterior.convergence()
+    apart = [f"{name} {rhat:.2f}" for name, (rhat, _, _) in found.items() if rhat > RHAT]
+    few = [f"{name} {min(ess):.0f}" for name, (_, *ess) in found.items() if min(ess) < EFFECTIVE]
+    findings = []
+    if apart:
+        findings.append(
+            Finding(
+                "chains_disagree",
+                f"R-hat is above {RHAT} ({', '.join(apart)}): chains are in different modes, or not there yet. Raise "
+                "warmup and draws; if it stays, read each chain by itself.",
+            )
+        )
+    if few:
+        findings.append(
+            Finding(
+                "few_effective_draws",
+                f"fewer than {EFFECTIVE:.0f} effective draws ({', '.join(few)}): ends of intervals are rough. Raise "
+                "draws.",
+            )
+        )
+    return findings

@@ -15,7 +15,7 @@ from ._input import Negative, Table, read, split_negative
 from ._resolve import auto_model, resolve
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
-from .engines import CAVI, MAP
+from .engines import CAVI, Engine, Gibbs
 from .engines._families import Conditional
 from .engines._result import EngineResult
 from .engines._variational import Beliefs, Family
@@ -23,6 +23,7 @@ from .likelihoods import Likelihood
 from .model import Model
 from .posterior import Posterior
 from .result import Agreement, Fit, Projection
+from .sampled import Sampled
 
 Seed = int | jax.Array
 
@@ -33,7 +34,7 @@ def fit(
     *,
     rank: int | str | None = None,
     likelihood: Likelihood | None = None,
-    engine: MAP | CAVI | None = None,
+    engine: Engine | None = None,
     seed: Seed = 0,
     init: Fit | tuple[MatrixLike, MatrixLike] | None = None,
     observed: MatrixLike | None = None,
@@ -57,8 +58,9 @@ def fit(
     likelihood : Likelihood, optional
         Left out: `Gaussian` where X has negative entries; `Poisson` for counts, and under `MAP` for all else;
         `CompoundPoisson` for intensities under `CAVI`.
-    engine : CAVI or MAP, optional
-        Algorithm and its options. Left out: `CAVI`, a posterior. `MAP` is plain NMF, and takes every likelihood.
+    engine : CAVI, Gibbs or MAP, optional
+        Algorithm and its options. Left out: `CAVI`, a posterior in seconds. `Gibbs` draws from the exact one. `MAP` is
+        plain NMF, and takes every likelihood.
     seed : int or JAX key
         Same seed, same result.
     init : (W0, H0) or Fit, optional
@@ -95,7 +97,7 @@ def fit(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
     engine = CAVI() if engine is None else engine
-    if not isinstance(engine, (MAP, CAVI)):
+    if not isinstance(engine, Engine):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
     auto = isinstance(rank, str) and rank == "auto"
     if auto:
@@ -111,7 +113,7 @@ def fit(
     key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     result = engine.run(model, table, key, start)
     found = _assemble(result, model, engine, table, seed)
-    if found.posterior is not None and model.shrinkage is not None and 0 < found.rank < model.rank:
+    if isinstance(found.posterior, Posterior) and model.shrinkage is not None and 0 < found.rank < model.rank:
         found = _without_dropped(found, model, engine, table, key)
     if found.posterior is not None and found.rank:
         more = noise_findings(found.posterior.likelihood, found.W, found.H, table) + interval_findings(found.posterior)
@@ -136,7 +138,8 @@ def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
     if likelihood is not None and likelihood.learned:
         likelihood = replace(likelihood, learned=False)  # type: ignore[type-var]
     model = replace(fit.model, rank=fit.rank, likelihood=likelihood, shrinkage=None, known=None)
-    engine = replace(fit.engine, starts=1)
+    engine: Any = CAVI(precision=fit.engine.precision) if isinstance(fit.posterior, Sampled) else fit.engine
+    engine = replace(engine, starts=1)
     W0, key = np.full((table.shape[0], fit.rank), table.level), jax.random.key(0)
     if fit.posterior is None:
         result = engine.run(model, table, key, (W0, fit.H), (fit.H, fit.rate_W))
@@ -172,10 +175,16 @@ def _start(init: Any, model: Model, table: Table) -> tuple[np.ndarray, np.ndarra
     return W, H
 
 
-def _assemble(result: EngineResult, model: Model, engine: MAP | CAVI, table: Table, seed: Seed) -> Fit:
+def _assemble(result: EngineResult, model: Model, engine: Engine, table: Table, seed: Seed) -> Fit:
     known = 0 if model.known is None else len(model.known)
     starts = [_order(*part, known, model) for part in zip(result.W, result.H, result.relevance, strict=True)]
     W, H, order, kept = starts[result.best]
+    posterior: Posterior | Sampled | None = None
+    if result.draws is not None:
+        pooled = result.draws.W.mean((0, 1)), result.draws.H.mean((0, 1))
+        _, _, order, kept = _order(*pooled, result.relevance[result.best], known, model)
+        posterior = _sampled(result, order[:kept], known, table)
+        W, H = posterior.means
     cosine = np.zeros((len(starts), kept))
     for s, (_, other, _, _) in enumerate(starts):
         found = match_rows(H, other)
@@ -183,7 +192,6 @@ def _assemble(result: EngineResult, model: Model, engine: MAP | CAVI, table: Tab
     info = result.info
     agreement = Agreement(info.objective, np.array([s[3] for s in starts]), cosine, info.status, result.best)
     size = result.H[result.best].sum(1)[order[:kept]]
-    posterior = None
     if result.beliefs is not None:
         rate = None if model.shrinkage is None else _some(result.beliefs.rate, order[:kept])
         factors = _of_components(result.beliefs, order[:kept])
@@ -206,7 +214,21 @@ def _assemble(result: EngineResult, model: Model, engine: MAP | CAVI, table: Tab
     )  # fmt: skip
 
 
-def _without_dropped(found: Fit, model: Model, engine: MAP | CAVI, table: Table, key: jax.Array) -> Fit:
+def _sampled(result: EngineResult, kept: np.ndarray, known: int, table: Table) -> Sampled:
+    """Return the draws of some of the components."""
+    assert result.draws is not None
+    W, H, others = result.draws
+    k = W.shape[3]
+    others = {name: a[..., kept] if name in ("rate_W", "rate_H") and a.ndim == 3 else a for name, a in others.items()}
+    of_W, of_H = result.priors
+    rate = result.rate_W[kept]
+    prior_W = Conditional(float(of_W.shape), rate[None], np.log(rate)[None])
+    prior_H = Conditional(float(of_H.shape), np.ones((k, 1))[kept], np.zeros((k, 1))[kept])
+    drawn = W[..., kept], H[:, :, kept]
+    return Sampled(*drawn, others, prior_W, prior_H, result.likelihood, result.learned, known, table)
+
+
+def _without_dropped(found: Fit, model: Model, engine: Engine, table: Table, key: jax.Array) -> Fit:
     """Return a fit whose kept components are at their optimum without those that shrinkage dropped.
 
     Dropped components still hold a little; without them the others are not where their response can be taken.
@@ -247,7 +269,7 @@ def _order(
     return *unit_rows(W[:, order[:kept]], H[order[:kept]]), order, kept
 
 
-def _course(result: EngineResult, engine: MAP | CAVI) -> tuple[Finding, ...]:
+def _course(result: EngineResult, engine: Engine) -> tuple[Finding, ...]:
     """Return what must be said of how the best start ended."""
     status, residual = result.info.status[result.best], result.info.residual[result.best]
     if status == "nonfinite":
@@ -258,7 +280,7 @@ def _course(result: EngineResult, engine: MAP | CAVI) -> tuple[Finding, ...]:
                 "rescale X.",
             ),
         )
-    if status == "max_steps" and (engine.tol > 0 or engine.residual_tol > 0):
+    if status == "max_steps" and not isinstance(engine, Gibbs) and (engine.tol > 0 or engine.residual_tol > 0):
         return (
             Finding(
                 status,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._errors import DataError, ModelError
 from ._input import Table, refuse_unobserved
-from .engines import CAVI, MAP
+from .engines import MAP, Engine
 from .likelihoods import CompoundPoisson, Gaussian, Likelihood, Poisson
 from .model import Model
 from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior
@@ -24,7 +24,7 @@ def auto_model(model: Model | None, likelihood: Likelihood | None, shape: tuple[
     return model if model.shrinkage is not None else replace(model, shrinkage=ARD())
 
 
-def resolve(model: Model, table: Table, engine: MAP | CAVI) -> Model:
+def resolve(model: Model, table: Table, engine: Engine) -> Model:
     """Return the model with its likelihood and priors filled in for an engine, or raise for what does not go together.
 
     Under `MAP` priors are flat, so that it is plain NMF; under posterior engines they are `Gamma` with what is left out
@@ -60,7 +60,7 @@ def resolve(model: Model, table: Table, engine: MAP | CAVI) -> Model:
     return model
 
 
-def _likelihood_for(table: Table, engine: MAP | CAVI) -> Likelihood:
+def _likelihood_for(table: Table, engine: Engine) -> Likelihood:
     """Return what X is taken for where nothing is said."""
     if table.least < 0:
         return Gaussian()

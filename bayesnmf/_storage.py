@@ -15,7 +15,7 @@ import numpy as np
 
 from ._errors import DataError, Finding
 from ._input import Table
-from .engines import CAVI, MAP
+from .engines import CAVI, MAP, Gibbs
 from .engines._families import Conditional, Dirichlets, Gammas
 from .engines._truncated import TruncatedNormals
 from .likelihoods import BetaDivergence, CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
@@ -23,6 +23,7 @@ from .model import Model
 from .posterior import Posterior
 from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal
 from .result import Agreement, Fit
+from .sampled import Sampled
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,6 +53,7 @@ CLASSES: dict[str, type] = {
         Compressive,
         MAP,
         CAVI,
+        Gibbs,
         Conditional,
         *FAMILIES,
     )
@@ -59,6 +61,7 @@ CLASSES: dict[str, type] = {
 """All that a file can name. A name that is not here is refused, so that a file can only ask for these."""
 
 DIMENSIONS = {
+    "draws": ("chain", "draw"),
     "posterior.W": ("sample", "component"),
     "posterior.H": ("component", "feature"),
     "table.X": ("sample", "feature"),
@@ -256,7 +259,7 @@ def _from_dataset(dataset: xr.Dataset) -> Fit:
     groups = values("groups").astype(np.dtype(text("groups_dtype"))) if "groups" in dataset else None
     fit = Fit(
         W=values("W"), H=values("H"), relevance=values("relevance"),
-        model=_decode(text("model"), dataset, Model), engine=_decode(text("engine"), dataset, MAP, CAVI),
+        model=_decode(text("model"), dataset, Model), engine=_decode(text("engine"), dataset, MAP, CAVI, Gibbs),
         noise={name: values(f"noise.{name}") for name in text("noise")},
         objective=float(dataset.attrs["objective"]), residual=float(dataset.attrs["residual"]),
         status=str(dataset.attrs["status"]), steps=int(dataset.attrs["steps"]), trace=values("trace"),
@@ -270,10 +273,14 @@ def _from_dataset(dataset: xr.Dataset) -> Fit:
     return fit if posterior is None else replace(fit, posterior=_decode_posterior(posterior, dataset, fit))
 
 
-def _encode_posterior(posterior: Posterior, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _encode_posterior(posterior: Posterior | Sampled, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Return what JSON can hold of a posterior. Names and groups of its data are those of the fit."""
-    given = {name: getattr(posterior, name) for name in ("W", "H", "prior_W", "prior_H", "rate", "likelihood")}
+    names = ["W", "H", "prior_W", "prior_H", "likelihood"] + ["rate"] * isinstance(posterior, Posterior)
+    given = {name: getattr(posterior, name) for name in names}
+    others = posterior.others if isinstance(posterior, Sampled) else {}
+    arrays |= {f"draws.{name}": values for name, values in others.items()}
     return {
+        "others": list(others) or None,
         **{name: _encode(value, f"posterior.{name}", arrays) for name, value in given.items()},
         "learned": list(posterior.learned),
         "known": posterior.known,
@@ -281,7 +288,7 @@ def _encode_posterior(posterior: Posterior, arrays: dict[str, np.ndarray]) -> di
     }
 
 
-def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fit) -> Posterior:
+def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fit) -> Posterior | Sampled:
     def part(name: str, *expected: type) -> Any:
         return _decode(given[name], dataset, *expected)
 
@@ -293,18 +300,30 @@ def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fi
         fit.negative,  # type: ignore[arg-type]
     )  # fmt: skip
     known, learned = given["known"], given["learned"]
+    shapes = (n, m), (n, m), (n,), (m,), (n,), (m,)
+    expected = [(a, shape) for a, shape in zip(parts, shapes, strict=True) if a is not None]
+    if given.get("others"):
+        W, H = part("W", np.ndarray), part("H", np.ndarray)
+        others = {str(name): dataset[f"draws.{name}"].values for name in given["others"]}
+        chains = W.shape[:2]
+        _check_arrays([*expected, (W, (*chains, n, k)), (H, (*chains, k, m)), (others["log_joint"], chains)])
+        priors = part("prior_W", Conditional), part("prior_H", Conditional)
+        return Sampled(
+            W, H, others, *priors, part("likelihood", Likelihood), tuple(map(str, learned)), int(known), table
+        )
     posterior = Posterior(
         part("W", *FAMILIES), part("H", *FAMILIES), part("prior_W", Conditional), part("prior_H", Conditional),
         part("rate", Gammas, type(None)), part("likelihood", Likelihood), tuple(map(str, learned)), int(known), table,
     )  # fmt: skip
-    expected = [(a, (n, k)) for a in jax.tree.leaves(posterior.W)]
-    expected += [(a, (k, m)) for a in jax.tree.leaves(posterior.H)]
-    shapes = (n, m), (n, m), (n,), (m,), (n,), (m,)
-    expected += [(a, shape) for a, shape in zip(parts, shapes, strict=True) if a is not None]
+    expected += [(a, (n, k)) for a in jax.tree.leaves(posterior.W)]
+    _check_arrays(expected + [(a, (k, m)) for a in jax.tree.leaves(posterior.H)])
+    return posterior
+
+
+def _check_arrays(expected: list[tuple[Any, tuple[int, ...]]]) -> None:
     for array, shape in expected:
         if array.shape != shape or array.dtype.kind != "f":
             raise DataError(f"The file holds {array.dtype} {array.shape} where floats {shape} belong: it is damaged.")
-    return posterior
 
 
 def _encode(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

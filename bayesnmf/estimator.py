@@ -167,7 +167,7 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if self.n_components_ == 0:
             return np.zeros_like(self.components_)
         try:
-            variance = posterior.estimate("H", "linear_response" if posterior.has_response else "mean_field").variance
+            variance = posterior.variance("H")
         except EngineError as error:
             raise AttributeError(f"There is no components_std_. {error}") from error
         return np.sqrt(variance).astype(self.components_.dtype)

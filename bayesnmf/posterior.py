@@ -20,7 +20,7 @@ from .engines._truncated import TruncatedNormals
 from .engines._variational import Beliefs, Family
 from .likelihoods import Likelihood
 
-Method = Literal["linear_response", "mean_field"]
+Method = Literal["linear_response", "mean_field", "draws"]
 Name = Literal["W", "H", "mean", "mass", "share"]
 
 MOST_WORK = 2e13
@@ -69,6 +69,8 @@ class Posterior:
         The data.
     fitted : Posterior or None
         For new samples the posterior of the fit: how H moves is learned there.
+    linear : bool
+        Whether it is an optimum, about which a linear response can be taken.
     """
 
     W: Family
@@ -81,6 +83,7 @@ class Posterior:
     known: int
     table: Table
     fitted: Posterior | None = None
+    linear: bool = True
 
     def __post_init__(self) -> None:
         """Lay all arrays out alike, so that what is saved and loaded gives the same digits."""
@@ -115,7 +118,7 @@ class Posterior:
         """Whether there is a linear response, and it is affordable."""
         small = self.work <= MOST_WORK and 2 * self.H.mean.size <= MOST_COORDINATES
         known = self.fitted is None or self.fitted.has_response
-        return small and known and not isinstance(self.H, Dirichlets)
+        return self.linear and small and known and not isinstance(self.H, Dirichlets)
 
     @cached_property
     def moved(self) -> tuple[Moved, Moved]:
@@ -185,6 +188,23 @@ class Posterior:
     def rows(self, part: slice) -> Rows:
         """Return some samples, dense."""
         return Rows(*map(np.ascontiguousarray, dense_rows(self.table, part)))
+
+    def interval(self, name: Name, prob: float, method: Method | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return equal-tailed intervals: of linear response where there is one, unless `method` says otherwise."""
+        return self.estimate(name, method or self._method).interval(prob)
+
+    def variance(self, name: Name) -> np.ndarray:
+        """Return the variance behind `interval`."""
+        return self.estimate(name, self._method).variance
+
+    @property
+    def rank(self) -> int:
+        """Number of components."""
+        return self.W.mean.shape[1]
+
+    @property
+    def _method(self) -> Method:
+        return "linear_response" if self.has_response else "mean_field"
 
     def estimate(self, name: Name, method: Method) -> Estimate:
         """Return mean and variance of W, H (rows of H summing to 1), "mean" (W H), "mass" or "share"."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .plotting import FitPlots
     from .posterior import Method, Name, Posterior
+    from .sampled import Sampled
 
 NEAR = 0.9
 """Cosine from which two components count as the same."""
@@ -108,15 +109,15 @@ class Fit:
         mass.
     model : Model
         The model that was used, with nothing left out.
-    engine : MAP or CAVI
+    engine : MAP, CAVI or Gibbs
         The engine that was used.
     noise : dict
         Noise parameters by name, in the unit of X.
     objective, residual : float
-        Minus the log posterior up to terms of X alone, or minus the ELBO; largest violation of the optimality
-        conditions, or largest move of a mean in a sweep.
+        Minus the log posterior up to terms of X alone, minus the ELBO, or minus the mean log joint of draws; largest
+        violation of the optimality conditions, or largest move of a mean in a sweep.
     status, steps : str, int
-        Why the best start stopped ("converged", "max_steps", "nonfinite"), and after how many steps.
+        Why the best start stopped ("converged", "max_steps", "nonfinite", "sampled"), and after how many steps.
     trace : array
         Objective at the start and at each check, in the engine's units.
     agreement : Agreement
@@ -133,8 +134,8 @@ class Fit:
         What was done with negative entries.
     rate_W : array of shape (rank,)
         Rate of the prior of each column of W, as `project` uses it.
-    posterior : Posterior or None
-        q(W) q(H), of a posterior engine.
+    posterior : Posterior, Sampled or None
+        q(W) q(H), or draws, of a posterior engine.
     likelihood_chosen : bool
         Whether the likelihood was left out, and chosen by what X is.
     versions : dict
@@ -160,7 +161,7 @@ class Fit:
     groups: np.ndarray | None
     negative: str | None
     rate_W: np.ndarray
-    posterior: Posterior | None = None
+    posterior: Posterior | Sampled | None = None
     likelihood_chosen: bool = False
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -240,9 +241,10 @@ class Fit:
             (rank,). W and H refer to rows of H that sum to 1.
         prob : float
             Probability inside.
-        method : {"linear_response", "mean_field"}, optional
-            Linear response where it is affordable: how W and H move together about the fit, as a Gamma with that
-            variance. The mean field ignores that, and is too narrow. ``print(fit)`` says which one is the default.
+        method : {"linear_response", "mean_field", "draws"}, optional
+            Of a fit by `Gibbs` the quantiles of its draws. Of one by `CAVI` linear response where it is affordable: how
+            W and H move together about the fit, as a Gamma with that variance. The mean field ignores that, and is too
+            narrow. ``print(fit)`` says which one is the default.
 
         Raises
         ------
@@ -267,8 +269,8 @@ class Fit:
     @property
     def elbo(self) -> float:
         """Lower bound of log p(X), with all constants, so that ranks and likelihoods can be compared on the same X."""
-        if self.posterior is None:
-            raise EngineError("A MAP fit has no evidence bound. Fit with a posterior engine: engine=bn.CAVI().")
+        if self.status == "sampled" or self.posterior is None:
+            raise EngineError("This fit has no evidence bound. Fit with engine=bn.CAVI().")
         return -self.objective
 
     def project(self, X: MatrixLike, **data: Any) -> Projection:
@@ -302,29 +304,29 @@ class Fit:
 
 
 def _interval(
-    posterior: Posterior | None, name: Name, prob: float, method: Method | None
+    posterior: Posterior | Sampled | None, name: Name, prob: float, method: Method | None
 ) -> tuple[np.ndarray, np.ndarray]:
     if posterior is None:
         raise EngineError(NO_INTERVAL)
     if not 0 < prob < 1:
         raise EngineError(f"Expected prob between 0 and 1, such as 0.9; got {prob!r}.")
-    if name in ("W", "H", "mean", "mass", "share") and posterior.W.mean.shape[1] == 0:
+    if name not in ("W", "H", "mean", "mass", "share"):
+        raise EngineError(f'Expected name to be "W", "H", "mean", "mass" or "share"; got {name!r}.')
+    if posterior.rank == 0:
         nothing = _none(posterior)[name]
         return nothing, nothing.copy()
-    if method is None:
-        method = "linear_response" if posterior.has_response else "mean_field"
-    return posterior.estimate(name, method).interval(prob)
+    return posterior.interval(name, prob, method)
 
 
-def _draws(posterior: Posterior | None, size: int, seed: int) -> dict[str, np.ndarray]:
+def _draws(posterior: Posterior | Sampled | None, size: int, seed: int) -> dict[str, np.ndarray]:
     if posterior is None:
         raise EngineError(NO_INTERVAL)
-    if posterior.W.mean.shape[1] == 0:
+    if posterior.rank == 0:
         return {name: np.zeros((size, *_none(posterior)[name].shape)) for name in ("W", "H")}
     return posterior.draws(size, seed)
 
 
-def _none(posterior: Posterior) -> dict[str, np.ndarray]:
+def _none(posterior: Posterior | Sampled) -> dict[str, np.ndarray]:
     """Return what there is where no component was kept."""
     n, m = posterior.table.shape
     return {

@@ -10,6 +10,7 @@ from ._errors import EngineError
 from .posterior import Name
 from .priors import Prior
 from .result import NO_INTERVAL, Fit
+from .sampled import Sampled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,8 @@ def kind_of_intervals(fit: Fit) -> str:
     """
     if fit.posterior is None:
         return "none: a MAP fit is one point and has no error bars"
+    if fit.status == "sampled":
+        return "draws from the posterior, given the rank and the likelihood"
     if fit.posterior.has_response:
         shape = min(float(prior.shape) for prior in (fit.posterior.prior_W, fit.posterior.prior_H))
         known = "linear response about this optimum, given the rank and the likelihood"
@@ -103,12 +106,19 @@ def describe(fit: Fit) -> str:
         lines.append(f"  priors     {_priors(fit)}")
     if fit.negative is not None:
         lines.append(f'  negative   entries below 0: "{fit.negative}"')
-    reached = f"objective {fit.objective:.6g}" if fit.posterior is None else f"ELBO {fit.elbo:.6g}"
-    lines.append(f"  course     {fit.status} after {fit.steps} steps; {reached}, residual {fit.residual:.2g}")
-    lines.append(f"  starts     {fit.agreement}")
+    lines.append(f"  course     {fit.status} after {fit.steps} steps; {_reached(fit)}")
+    lines.append(f"  {'chains' if fit.status == 'sampled' else 'starts'}     {fit.agreement}")
     lines.append(f"  intervals  {kind_of_intervals(fit)}")
     lines += [f"  warning    {finding}" for finding in fit.warnings]
     return "\n".join(lines)
+
+
+def _reached(fit: Fit) -> str:
+    if isinstance(fit.posterior, Sampled):
+        worst = np.array(list(fit.posterior.convergence().values()))
+        return f"R-hat {np.nanmax(worst[:, 0]):.3f} at most, effective draws {np.nanmin(worst[:, 1:]):.0f} at least"
+    reached = f"objective {fit.objective:.6g}" if fit.posterior is None else f"ELBO {fit.elbo:.6g}"
+    return f"{reached}, residual {fit.residual:.2g}"
 
 
 def _reason(fit: Fit) -> str:

@@ -13,7 +13,7 @@ LAYERS = [
     {"likelihoods", "priors"},
     {"model", "penalty", "data", "_input", "result"},
     {"engines"},
-    {"posterior"},
+    {"posterior", "sampled"},
     {"_resolve", "_checks", "_fit", "_storage"},
     {"summaries", "datasets"},
     {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},

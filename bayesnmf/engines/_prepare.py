@@ -23,12 +23,24 @@ def check_options(engine: Any) -> None:
     if engine.precision not in ("float32", "float64"):
         raise EngineError(f'Expected precision to be "float32" or "float64"; got {engine.precision!r}.')
     for name in ("starts", "max_steps", "check_every"):
-        value = getattr(engine, name)
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise EngineError(f"Expected {name} to be a whole number of at least 1; got {value!r}.")
+        _check_count(name, getattr(engine, name), 1)
     for name in ("tol", "residual_tol"):
         if not getattr(engine, name) >= 0:
             raise EngineError(f"Expected {name} to be at least 0; got {getattr(engine, name)!r}.")
+
+
+def check_sampler(engine: Any) -> None:
+    """Raise EngineError for options of a sampler that are out of range."""
+    for name in ("chains", "draws", "starts"):
+        _check_count(name, getattr(engine, name), 1)
+    _check_count("warmup", engine.warmup, 0)
+    if engine.checkpoint is not None and not isinstance(engine.checkpoint, str):
+        raise EngineError(f"Expected checkpoint to be the path of a folder, a str; got {engine.checkpoint!r}.")
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise EngineError(f"Expected {name} to be a whole number of at least {least}; got {value!r}.")
 
 
 class Rows(NamedTuple):
@@ -63,6 +75,8 @@ class Prepared:
     X is divided by a power of 4 near its level where the likelihood allows it, and W and H by the root of that, so
     that no unit of X overflows and none changes a digit.
 
+    Components are padded to a multiple of `pad`.
+
     Attributes
     ----------
     unit, side_unit : float
@@ -77,7 +91,7 @@ class Prepared:
         Known rows of H, scaled so that a prior on W means the same for them; 0 elsewhere.
     """
 
-    def __init__(self, model: Model, table: Table, dtype: np.dtype):
+    def __init__(self, model: Model, table: Table, dtype: np.dtype, pad: int = PAD):
         self.model, self.table, self.dtype = model, table, dtype
         given = model.parts[0]
         level = table.level
@@ -86,7 +100,7 @@ class Prepared:
         self._check_range()
         self.side_unit = float(np.sqrt(self.unit))
         self.size = float(np.sqrt(self.level / model.rank))
-        self.k = -(-model.rank // PAD) * PAD
+        self.k = -(-model.rank // pad) * pad
         likelihood = given.in_units(self.unit, level).start(table.spread / self.unit**2)
         self.likelihood = jax.tree.map(self.array, likelihood)
         self.active = np.arange(self.k) < model.rank

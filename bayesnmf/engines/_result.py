@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ..likelihoods import Likelihood
-from ..priors import Prior, Shrinkage
+from ..model import Model
+from ..priors import Gamma, Prior, Shrinkage
+from ._chains import Kept
 from ._variational import Beliefs
 
 
@@ -38,6 +41,8 @@ class EngineResult(NamedTuple):
         The posterior, where the engine has one.
     learned : tuple of str
         Parameters of the priors that were learned.
+    draws : Kept or None
+        Draws, where the engine has them; `W` and `H` are then the means of each chain.
     """
 
     W: np.ndarray
@@ -51,6 +56,37 @@ class EngineResult(NamedTuple):
     info: EngineInfo
     beliefs: Beliefs | None = None
     learned: tuple[str, ...] = ()
+    draws: Kept | None = None
+
+
+def of_draws(
+    kept: Kept, start: EngineResult, model: Model, likelihood: Likelihood, rate_W: np.ndarray, steps: int
+) -> EngineResult:
+    """Return the outcome of chains that began at a fit: each chain in the place of a start, at the mean of its draws.
+
+    `kept` is aligned; `rate_W` (k,) is that of W's prior for rows of H that sum to 1. Shrinkage keeps the components
+    that it kept in the fit.
+    """
+    W, H = kept.W.mean(1), kept.H.mean(1)
+    mass = W.sum(1)
+    relevance = mass / mass.sum(1, keepdims=True)
+    if model.shrinkage is not None:
+        relevance = np.broadcast_to(start.relevance[start.best], relevance.shape)
+    priors = []
+    for side, prior in zip(("W", "H"), start.priors, strict=True):
+        if isinstance(prior, Gamma) and f"shape_{side}" in kept.others:
+            prior = replace(prior, shape=float(kept.others[f"shape_{side}"].mean()))
+        priors.append(prior)
+    log_joint = kept.others["log_joint"]
+    chains, objective = len(W), -log_joint.mean(1)
+    best = best_of(objective)
+    info = EngineInfo(
+        objective, np.zeros(chains), np.full(chains, steps), ("sampled",) * chains, -log_joint[best]
+    )  # fmt: skip
+    return EngineResult(
+        W, H, relevance, best, likelihood, start.shrinkage, (priors[0], priors[1]), rate_W, info,
+        learned=start.learned, draws=kept,
+    )  # fmt: skip
 
 
 def best_of(objective: np.ndarray) -> int:

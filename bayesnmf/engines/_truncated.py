@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
+from jax.scipy.special import log_ndtr, ndtr, ndtri
 
 from .._pytree import pytree
 from .._types import Array, Side
@@ -92,6 +92,11 @@ class TruncatedNormals:
         """E w^power / power, what the rate of the prior multiplies."""
         return self.mean if self.power == 1 else self.square / 2
 
+    def draw(self, uniform: Array) -> jax.Array:
+        """Return values, by inversion: P(w > result) = uniform."""
+        root = jnp.sqrt(self.quadratic)
+        return _above_zero(self.linear / root, uniform) / root
+
     def divergence(self, prior: Conditional) -> jax.Array:
         """Return KL(q || prior), entry by entry."""
         own = self._standard[2] + jnp.log(self.quadratic) / 2
@@ -103,6 +108,23 @@ class TruncatedNormals:
         return standard(self.linear / jnp.sqrt(self.quadratic))
 
 
+def _above_zero(z: Array, uniform: Array) -> jax.Array:
+    """Return y >= 0 of density exp(z y - y^2 / 2), by inversion: in the tail by Newton steps on the logarithm."""
+    tail = z < TAIL
+    near = jnp.where(tail, TAIL, z)
+    y = near - ndtri(uniform * ndtr(near))
+    far = jnp.where(tail, z, TAIL)
+    target = log_ndtr(far) + jnp.log(uniform)
+
+    def newton(_: Array, y: Array) -> Array:
+        log_tail = log_ndtr(far - y)
+        hazard = jnp.exp(-jnp.square(far - y) / 2 - 0.5 * jnp.log(2 * jnp.pi) - log_tail)
+        return jnp.maximum(y + (log_tail - target) / hazard, 0)
+
+    y_tail = jax.lax.fori_loop(0, 4, newton, jnp.log(uniform) / far)
+    return jnp.maximum(jnp.where(tail, y_tail, y), jnp.finfo(y.dtype).tiny)
+
+
 class Squares(NamedTuple):
     """E w and E w^2 of one factor, padding and known rows included."""
 
@@ -112,41 +134,53 @@ class Squares(NamedTuple):
 
 def update(
     data: Data, transposed: Data | None, likelihood: Likelihood, W: Squares, H: Squares, prior: Conditional, side: Side,
-    power: int,
+    power: int, uniform: Array | None = None,
 ) -> TruncatedNormals:  # fmt: skip
-    """Return q of one factor with each of its components, in turn, at its optimum given all others."""
+    """Return q of one factor with each of its components, in turn, at its optimum given all others.
+
+    With `uniform` numbers, of its shape, the others are taken at their `draw`, and not at their means: Gibbs.
+    """
     if data.weight is None:
-        return _from_gram(data, likelihood, W, H, prior, side, power)
+        return _from_gram(data, likelihood, W, H, prior, side, power, uniform)
     precision = likelihood.precision(data.shape[1])
 
     def step(tile: Tile, mean: Array, factor: Array, other: Array) -> Array:
         return _from_residual(tile, mean, factor, other, prior, power)
 
+    def beside(own: Array, uniform: Array | None) -> Array:
+        return own if uniform is None else jnp.concatenate([own, uniform], 1)
+
     if side == "W":
         data = replace(data, col_weight=product(data.col_weight, precision))
-        both = data.map_rows(step, W.mean, jnp.concatenate([H.mean, jnp.sqrt(H.square)]))
+        both = data.map_rows(step, beside(W.mean, uniform), jnp.concatenate([H.mean, jnp.sqrt(H.square)]))
         return TruncatedNormals(both[:, : len(H.mean)], both[:, len(H.mean) :], power)
     assert transposed is not None
     data = replace(transposed, row_weight=product(transposed.row_weight, precision))
-    both = data.map_rows(step, H.mean.T, jnp.concatenate([W.mean.T, jnp.sqrt(W.square).T]))
+    both = data.map_rows(
+        step,
+        beside(H.mean.T, None if uniform is None else uniform.T),
+        jnp.concatenate([W.mean.T, jnp.sqrt(W.square).T]),
+    )
     return TruncatedNormals(both.T[: len(H.mean)], both.T[len(H.mean) :], power)
 
 
 def _from_gram(
-    data: Data, likelihood: Likelihood, W: Squares, H: Squares, prior: Conditional, side: Side, power: int
-) -> TruncatedNormals:
+    data: Data, likelihood: Likelihood, W: Squares, H: Squares, prior: Conditional, side: Side, power: int,
+    uniform: Array | None,
+) -> TruncatedNormals:  # fmt: skip
     part = data.gram(likelihood, W.mean, H.mean, side)
     cross = part.positive if part.negative is None else part.positive - part.negative
     quadratic = data.square_sums(likelihood, H.square if side == "W" else W.square.T, side)
     mean, weight, rate = H.mean, part.weight[0], jnp.ravel(prior.rate)
     if side == "W":
         mean, cross, quadratic, weight = W.mean.T, cross.T, quadratic.T, part.weight[:, 0]
+        uniform = None if uniform is None else uniform.T
 
     def coordinate(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         mean, linear = carry
         new = cross[k] - weight * (part.gram[k] @ mean - part.gram[k, k] * mean[k])
         q = _with_prior(new, quadratic[k], rate[k], power)
-        return mean.at[k].set(q.mean), linear.at[k].set(q.linear)
+        return mean.at[k].set(q.mean if uniform is None else q.draw(uniform[k])), linear.at[k].set(q.linear)
 
     _, linear = jax.lax.fori_loop(0, mean.shape[0], coordinate, (mean, jnp.zeros_like(mean)))
     if side == "W":
@@ -157,8 +191,9 @@ def _from_gram(
 
 
 def _from_residual(tile: Tile, own: Array, factor: Array, other: Array, prior: Conditional, power: int) -> Array:
-    k = own.shape[1]
+    k = len(other) // 2
     mean, root = other[:k], other[k:]
+    own, uniform = own[:, :k], own[:, k:].T
     rate = jnp.ravel(prior.rate)
     weight = jnp.ones_like(tile.x) if tile.weight is None else tile.weight
 
@@ -168,7 +203,7 @@ def _from_residual(tile: Tile, own: Array, factor: Array, other: Array, prior: C
         weighted = weight * basis
         new = jnp.sum(weighted * residual, 1) + jnp.sum(weighted * basis, 1) * own[c]
         q = _with_prior(new, jnp.sum(weight * (factor * root[c][None]) ** 2, 1), rate[c], power)
-        moved = q.mean
+        moved = q.draw(uniform[c]) if len(uniform) else q.mean
         residual = residual - (moved - own[c])[:, None] * basis
         return own.at[c].set(moved), residual, linear.at[c].set(q.linear), quadratic.at[c].set(q.quadratic)
 

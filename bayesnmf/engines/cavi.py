@@ -145,14 +145,6 @@ class _Task:
         if isinstance(self.H, Dirichlet):
             total = ready.known.sum(1, keepdims=True)
             ready.known = ready.known / np.where(total > 0, total, 1)
-        learned = []
-        for side, prior, other in (("W", self.W, self.H), ("H", self.H, self.W)):
-            if prior.shape is None:
-                learned.append(f"shape_{side}")
-            if prior.mean is None and model.shrinkage is None and (side == "W" or other.mean is not None):
-                learned.append(f"rate_{side}")
-        if isinstance(self.H, Dirichlet) and "rate_H" in learned:
-            learned.remove("rate_H")
         quadratic = ready.likelihood.background == "quadratic"
         self.shrinkage: Shrinkage | None = None
         shared = None
@@ -165,7 +157,7 @@ class _Task:
         transposed = ready.data.T if quadratic and ready.data.weight is not None and fixed is None else None
         self.problem = Variational(
             ready.data, transposed, jnp.asarray(ready.active), ready.array(ready.known), shared,
-            ready.array(table.total_weight), tuple(learned), table.shape[0], fixed is None,
+            ready.array(table.total_weight), learned_parameters(model), table.shape[0], fixed is None,
         )  # fmt: skip
 
     def run(self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None) -> Course:
@@ -328,6 +320,19 @@ class _Task:
         if isinstance(prior, Exponential):
             return Exponential(None if owned else 1 / rate)
         return Gamma(shape, None if owned else shape / rate) if isinstance(prior, Gamma) else prior
+
+
+def learned_parameters(model: Model) -> tuple[str, ...]:
+    """Return which parameters of the priors of a resolved model are learned: "shape_W", "rate_W", ..."""
+    _, W, H = model.parts
+    learned = []
+    for side, prior, other in (("W", W, H), ("H", H, W)):
+        if prior.shape is None:
+            learned.append(f"shape_{side}")
+        free = prior.mean is None and model.shrinkage is None and not isinstance(prior, Dirichlet)
+        if free and (side == "W" or other.mean is not None):
+            learned.append(f"rate_{side}")
+    return tuple(learned)
 
 
 @partial(jax.jit, static_argnames=("max_steps", "every"))

@@ -120,6 +120,25 @@ class Likelihood:
         """Draw x given its mean v."""
         raise ModelError(f"{type(self).__name__} is not a distribution and cannot be drawn from.")
 
+    @property
+    def noise_ranges(self) -> dict[str, tuple[float, float]]:
+        """Range of each noise parameter that is learned, in units in which X has a level near 1.
+
+        Samplers take its logarithm for uniform there: a proper prior.
+        """
+        return {}
+
+    def events(self, key: jax.Array, x: Array, v: Array) -> Array:
+        """Draw how many Poisson events are behind each x > 0: for counts, as many as there are."""
+        return x
+
+    def exposure(self, key: jax.Array, x: Array, v: Array, weight: Array) -> jax.Array | None:
+        """Draw the exposure of each entry, given which the events are Poisson with mean ``exposure v``.
+
+        None where it is `slope` everywhere.
+        """
+        return None
+
     def check(self) -> None:
         """Raise ModelError for parameters out of range."""
 

@@ -33,6 +33,33 @@ def expected_number(mu: Array, shape: Array) -> jax.Array:
     return jnp.where(within, _mean(near, shape), _mean_tail(far, shape))
 
 
+def draw_number(key: jax.Array, mu: Array, shape: Array) -> jax.Array:
+    """Draw n with a probability in proportion to its term, by inversion outwards from the likeliest."""
+    log_total, middle = log_series(mu, shape), jnp.maximum(jnp.round(mu), 1)
+    place = jax.random.uniform(key, jnp.shape(mu), mu.dtype)
+
+    def probability(n: Array) -> jax.Array:
+        there = n >= 1
+        n = jnp.maximum(n, 1)
+        log_weight = jnp.log(jnp.sqrt(shape) / (2 * jnp.pi)) - stirling(n) - stirling(shape * n)
+        distance = n * jnp.log(n / mu) - n + mu
+        return jnp.where(there, jnp.exp(log_weight - (1 + shape) * distance - log_total), 0)
+
+    def unfinished(carry: tuple[Array, Array, Array]) -> jax.Array:
+        return jnp.any(carry[2] > 0) & (carry[0] < MOST_STEPS)
+
+    def outwards(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        step, found, left = carry
+        n = middle + jnp.where(step % 2 == 1, (step + 1) // 2, -(step // 2))
+        return step + 1, jnp.where((left > 0) & (n >= 1), n, found), left - probability(n)
+
+    return jax.lax.while_loop(unfinished, outwards, (jnp.int32(0), middle, place))[1]
+
+
+MOST_STEPS = 4000
+"""Numbers of events looked at on either side of the likeliest, in all."""
+
+
 def _split(mu: Array, shape: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     limit = _limit(shape).astype(mu.dtype)
     within = mu < limit

@@ -14,10 +14,12 @@ from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Likelihood
 from ._newton import log_derivatives, newton_step
-from ._wright import expected_number, log_series
+from ._wright import draw_number, expected_number, log_series
 
 LEAST, MOST = 0.05, 30.0
 """Shapes between which the density is accurate."""
+JUMPS = (1e-5, 1e5)
+"""Jumps that a sampler looks at, in units of the level of X."""
 
 
 @pytree
@@ -126,6 +128,16 @@ class CompoundPoisson(Likelihood):
         """Return it with jumps of shape 1, whose mean square is half that of X."""
         first = {"shape": 1.0, "jump": np.sqrt(np.mean(spread)) / 2}
         return replace(self, **{name: first[name] for name in self._names})
+
+    @property
+    def noise_ranges(self) -> dict[str, tuple[float, float]]:
+        """Those of what is learned."""
+        return {name: {"shape": (LEAST, MOST), "jump": JUMPS}[name] for name in self._names}
+
+    def events(self, key: jax.Array, x: Array, v: Array) -> jax.Array:
+        """Draw the number of jumps given x > 0."""
+        _, _, mu = self._likeliest(x, v)
+        return draw_number(key, mu, self._shape)
 
     def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[jax.Array, ...]:
         """Return first and second derivatives in the logarithms of what is learned."""

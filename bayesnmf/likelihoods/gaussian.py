@@ -94,6 +94,11 @@ class Gaussian(Likelihood):
             return self
         return self._with(np.maximum(spread, 1e-6 * np.mean(spread)) if self.per_feature else np.mean(spread))
 
+    @property
+    def noise_ranges(self) -> dict[str, tuple[float, float]]:
+        """Those of what is learned."""
+        return {"variance": (VARIANCE_FLOOR, 1 / VARIANCE_FLOOR)} if self.learned else {}
+
     def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[jax.Array, ...]:
         """Return the squared residual."""
         return (jnp.square(x - hi) / (1 - spent),)

@@ -113,6 +113,17 @@ class NegativeBinomial(Likelihood):
         """Return it with a small dispersion."""
         return self._with(np.full(len(spread), START) if self.per_feature else START) if self.learned else self
 
+    @property
+    def noise_ranges(self) -> dict[str, tuple[float, float]]:
+        """Those of what is learned."""
+        return {"dispersion": (LEAST, MOST)} if self.learned else {}
+
+    def exposure(self, key: jax.Array, x: Array, v: Array, weight: Array) -> jax.Array:
+        """Draw the gamma rate of each entry: Gamma(alpha + x, alpha + v), one for each of `weight` observations."""
+        alpha = 1 / self._dispersion()
+        shape = jnp.where(weight > 0, weight * (alpha + x), 1)
+        return jnp.where(weight > 0, jax.random.gamma(key, shape, dtype=v.dtype) / (alpha + v), 0)
+
     def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[jax.Array, ...]:
         """Return both derivatives in the logarithm of the dispersion."""
         return log_derivatives(self, ("dispersion",), x, lo, hi, spent)

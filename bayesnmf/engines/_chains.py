@@ -1,0 +1,152 @@
+"""Chains: blocks of draws, side by side, kept and taken up again; and which component is which in each draw."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .._errors import EngineError
+from .._input import Table
+from ..align import cosines, match_rows, unit_rows
+
+BLOCK = 50
+"""Draws of one chain in one call of a compiled program; a run that was stopped goes on from the last whole block."""
+
+BUDGET = 2**31
+"""Bytes of W and H that are kept at most; beyond it every second, third, ... draw is."""
+
+
+class Kept(NamedTuple):
+    """Draws of all chains, in the units of X: W (c, d, n, k), H (c, d, k, m), others by name (c, d, ...)."""
+
+    W: np.ndarray
+    H: np.ndarray
+    others: dict[str, np.ndarray]
+
+
+def thinning(chains: int, draws: int, n: int, m: int, k: int, itemsize: int) -> int:
+    """Return which draws are kept, every so many, within the budget."""
+    return max(1, -(-chains * draws * k * (n + m) * itemsize // BUDGET))
+
+
+def fingerprint(settings: str, table: Table, *trees: Any) -> str:
+    """Return a digest of what a run depends on."""
+    digest = hashlib.sha256(settings.encode())
+    parts: tuple[Any, ...] = (
+        table.X,
+        table.weight,
+        table.row_weight,
+        table.col_weight,
+        table.row_factor,
+        table.col_factor,
+    )
+    for part in parts:
+        for array in (part.data, part.indices, part.indptr) if hasattr(part, "indptr") else (part,):
+            digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    for leaf in jax.tree.leaves(trees):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def run_chains(
+    block: Callable[[Any, int, int], tuple[Any, Any]],
+    states: list[Any],
+    warmup: int,
+    blocks: int,
+    folder: str | None,
+    mark: str,
+) -> list[Any]:
+    """Run ``block(state, chain, index)`` for every chain; return what each kept, its blocks put together.
+
+    The first `warmup` blocks are not kept. With a folder, each block is written there when it is done, and blocks that
+    are there are read. Chains run in threads: a compiled program does not hold Python up.
+    """
+    if folder is not None:
+        _claim(Path(folder), mark)
+
+    def one(chain: int) -> Any:
+        state, kept = states[chain], []
+        for index in range(warmup + blocks):
+            path = None if folder is None else Path(folder) / f"chain{chain:02d}-block{index:05d}.npz"
+            done = None if path is None else _read(path, state)
+            if done is None:
+                state, new = jax.tree.map(np.asarray, block(state, chain, index))
+                new = new if index >= warmup else jax.tree.map(lambda a: a[:0], new)
+                if path is not None:
+                    _write(path, state, new)
+            else:
+                state, new = done[0], jax.tree.unflatten(jax.tree.structure(_shape_of(block, state)), done[1])
+            kept.append(new)
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *kept)
+
+    workers = min(len(states), os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(one, range(len(states))))
+
+
+def _shape_of(block: Callable[[Any, int, int], tuple[Any, Any]], state: Any) -> Any:
+    return jax.eval_shape(lambda s: block(s, 0, 0)[1], state)
+
+
+def _claim(folder: Path, mark: str) -> None:
+    """Make the folder, or make sure that it is this run's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "run.json"
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")).get("mark") != mark:
+            raise EngineError(
+                f"{folder} holds the draws of another run: other data, model, engine, seed or versions. Use another "
+                "folder, or delete this one."
+            )
+        return
+    path.write_text(json.dumps({"kind": "bayesnmf chains", "mark": mark}), encoding="utf-8")
+
+
+def _write(path: Path, state: Any, kept: Any) -> None:
+    leaves = {f"state{i}": np.asarray(a) for i, a in enumerate(jax.tree.leaves(state))}
+    leaves |= {f"kept{i}": np.asarray(a) for i, a in enumerate(jax.tree.leaves(kept))}
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with open(part, "wb") as file:
+        np.savez(file, **leaves)  # type: ignore[arg-type]
+    os.replace(part, path)
+
+
+def _read(path: Path, state: Any) -> tuple[Any, list[np.ndarray]] | None:
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        old, structure = jax.tree.leaves(state), jax.tree.structure(state)
+        new = jax.tree.unflatten(structure, [file[f"state{i}"] for i in range(len(old))])
+        return new, [file[f"kept{i}"] for i in range(len(file.files) - len(old))]
+
+
+def align(kept: Kept, reference: np.ndarray, known: int) -> Kept:
+    """Return the draws with unit rows of H, and the components of each in the order of a reference (k, m)."""
+    chains, draws, k, m = kept.H.shape
+    W, H = kept.W.reshape(-1, *kept.W.shape[2:]).copy(), kept.H.reshape(-1, k, m).copy()
+    size = H.sum(2)
+    H /= np.where(size > 0, size, 1)[:, :, None]
+    W *= size[:, None]
+    per_component = [name for name, a in kept.others.items() if a.shape[2:] == (k,)]
+    others = {name: a.reshape(-1, *a.shape[2:]).copy() for name, a in kept.others.items()}
+    _, reference = unit_rows(np.ones((1, k)), reference)
+    for s in range(len(H)):
+        cosine = cosines(reference[known:], H[s, known:])
+        if np.array_equal(cosine.argmax(1), np.arange(k - known)):
+            continue
+        order = np.concatenate([np.arange(known), known + match_rows(reference[known:], H[s, known:]).other])
+        W[s], H[s] = W[s][:, order], H[s][order]
+        for name in per_component:
+            others[name][s] = others[name][s][order]
+    return Kept(
+        W.reshape(kept.W.shape), H.reshape(kept.H.shape),
+        {name: a.reshape(chains, draws, *a.shape[1:]) for name, a in others.items()},
+    )  # fmt: skip

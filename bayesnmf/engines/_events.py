@@ -1,0 +1,84 @@
+"""Latent counts of exact samplers: which component each event came from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._input import Table
+from .._types import Array
+
+LEAST, MOST = 2**5, 2**14
+"""Events that are shared out at a time, about as many as there are entries: bounds the memory to these times k."""
+
+
+class Positive(NamedTuple):
+    """The observations above 0, one by one, (e,) each: sample, feature, value, product of the offsets.
+
+    An observation of weight 3 is there three times.
+    """
+
+    row: Array
+    column: Array
+    x: Array
+    factor: Array
+
+
+def positive_entries(table: Table, unit: float, dtype: np.dtype) -> Positive:
+    """Return the observations above 0 of a table with whole weights."""
+    n, m = table.shape
+    if table.is_sparse:
+        entries = table.X.tocoo()
+        row, column, x = entries.row, entries.col, entries.data
+        lacks = None if table.weight is None else table.weight.tocsr()
+        weight = np.ones(len(x)) if lacks is None else 1 - np.asarray(lacks[row, column]).ravel()
+    else:
+        row, column = np.nonzero(np.asarray(table.X) > 0)
+        x = np.asarray(table.X)[row, column]
+        weight = np.ones(len(x)) if table.weight is None else np.asarray(table.weight)[row, column]
+    for own, at in ((table.row_weight, row), (table.col_weight, column)):
+        weight = weight if own is None else weight * own[at]
+    times = np.round(weight).astype(int) * (x > 0)
+    row, column, x = (np.repeat(a, times) for a in (row, column, x))
+    row_factor = np.ones(n) if table.row_factor is None else table.row_factor
+    col_factor = np.ones(m) if table.col_factor is None else table.col_factor
+    return Positive(
+        jnp.asarray(row, jnp.int32), jnp.asarray(column, jnp.int32), jnp.asarray(x / unit, dtype),
+        jnp.asarray(row_factor[row] * col_factor[column], dtype),
+    )  # fmt: skip
+
+
+def means(seen: Positive, W: Array, H: Array) -> jax.Array:
+    """Return the mean of each observation, (e,)."""
+    return seen.factor * jnp.sum(W[seen.row] * H.T[seen.column], 1)
+
+
+def share_out(key: jax.Array, seen: Positive, number: Array, W: Array, H: Array) -> tuple[jax.Array, jax.Array]:
+    """Draw the component of each of `number` (e,) events, in proportion to ``w_ik h_kj``; return counts (n, k), (k, m).
+
+    Events are taken in turn, by inverting the cumulative sum over components: k operations each, and no array of n m k.
+    """
+    n, (k, m) = len(W), H.shape
+    ends = jnp.cumsum(jnp.round(number).astype(jnp.int32))
+    total = ends[-1]
+    columns = H.T
+    size = 2 ** min(max(len(ends), LEAST) - 1, MOST - 1).bit_length()
+
+    def of_chunk(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        chunk, of_W, of_H = carry
+        event = chunk * size + jnp.arange(size, dtype=jnp.int32)
+        at = jnp.minimum(jnp.searchsorted(ends, event, side="right"), len(ends) - 1)
+        i, j = seen.row[at], seen.column[at]
+        edge = jnp.cumsum(W[i] * columns[j], 1)
+        place = jax.random.uniform(jax.random.fold_in(key, chunk), (size, 1), edge.dtype) * edge[:, -1:]
+        component = jnp.minimum(jnp.sum(edge <= place, 1), k - 1)
+        there = event < total
+        of_W = of_W.at[jnp.where(there, i, n), component].add(1, mode="drop")
+        return chunk + 1, of_W, of_H.at[jnp.where(there, j, m), component].add(1, mode="drop")
+
+    begin = jnp.int32(0), jnp.zeros((n, k), W.dtype), jnp.zeros((m, k), W.dtype)
+    _, of_W, of_H = jax.lax.while_loop(lambda carry: carry[0] * size < total, of_chunk, begin)
+    return of_W, of_H.T

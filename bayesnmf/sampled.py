@@ -1,0 +1,172 @@
+"""A posterior by draws, and what it says of W, H and their product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ._errors import EngineError
+from ._input import Table
+from .engines._families import Conditional, Gammas
+from .engines._truncated import TruncatedNormals
+from .engines._variational import Beliefs
+from .likelihoods import Likelihood
+from .posterior import Method, Name, Posterior
+
+BLOCK = 2**22
+"""Entries of W H that are computed at a time."""
+
+ENTRIES = 50
+"""Entries of W H whose convergence is looked at."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Draws from the posterior, aligned to one fit, and the data it was fitted to.
+
+    Attributes
+    ----------
+    W, H : arrays of shape (chains, draws, n, k), (chains, draws, k, m)
+        Draws, rows of H summing to 1.
+    others : dict
+        Draws of what else was sampled, (chains, draws, ...): ``log_joint``, noise, parameters of the priors.
+    prior_W, prior_H : Conditional
+        The priors at the means of their parameters, for rows of H that sum to 1.
+    likelihood : Likelihood
+        With the mean of its learned noise.
+    learned : tuple of str
+        Which parameters of the priors were learned.
+    known : int
+        How many rows of H are known.
+    table : Table
+        The data.
+    """
+
+    W: np.ndarray
+    H: np.ndarray
+    others: dict[str, np.ndarray]
+    prior_W: Conditional
+    prior_H: Conditional
+    likelihood: Likelihood
+    learned: tuple[str, ...]
+    known: int
+    table: Table
+
+    def __post_init__(self) -> None:
+        """Lay draws out alike, so that what is saved and loaded gives the same digits."""
+        for name in ("W", "H"):
+            object.__setattr__(self, name, np.array(getattr(self, name), order="C"))
+
+    @property
+    def has_response(self) -> bool:
+        """False: nothing is linearised here."""
+        return False
+
+    @property
+    def rank(self) -> int:
+        """Number of components."""
+        return self.H.shape[2]
+
+    @property
+    def means(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean of W and of H."""
+        return self.W.mean((0, 1)), self.H.mean((0, 1))
+
+    @property
+    def beliefs(self) -> Beliefs:
+        """Independent factors with the means and variances of the draws: what a projection starts from."""
+        moments = [
+            (a.mean((0, 1)), np.maximum(a.var((0, 1)), 1e-12 * np.square(a).mean((0, 1)))) for a in (self.W, self.H)
+        ]
+        factors: list[Any] = []
+        for mean, variance in moments:
+            if self.likelihood.background == "quadratic":
+                factors.append(TruncatedNormals(mean / variance, 1 / variance, 1))
+            else:
+                factors.append(Gammas(mean**2 / variance, mean / variance))
+        nothing = Gammas(np.ones(self.rank), np.ones(self.rank))
+        return Beliefs(factors[0], factors[1], self.prior_W, self.prior_H, nothing, self.likelihood)
+
+    def projected(self, W: Any, table: Table) -> Posterior:
+        """Return the posterior of new samples, with all else as it was fitted."""
+        beliefs = self.beliefs
+        fitted = Posterior(
+            beliefs.W, beliefs.H, self.prior_W, self.prior_H, None, self.likelihood, (), self.known, self.table,
+            linear=False,
+        )  # fmt: skip
+        return fitted.projected(W, table)
+
+    def convergence(self) -> dict[str, tuple[float, float, float]]:
+        """Return R-hat, bulk and tail effective sample size, of what label switching cannot spoil.
+
+        Of the log joint, of the masses sorted in each draw, and of `ENTRIES` entries of W H spread over X: the worst
+        of each.
+        """
+        from arviz_stats.base import array_stats
+
+        chains, draws, n, m = *self.W.shape[:3], self.H.shape[3]
+        random = np.random.default_rng(0)
+        i, j = random.integers(n, size=ENTRIES), random.integers(m, size=ENTRIES)
+        quantities = {
+            "log joint": self.others["log_joint"][..., None],
+            "masses": np.sort(self.W.sum(2), 2),
+            "entries": np.einsum("cdek,cdke->cde", self.W[:, :, i], self.H[..., j]),
+        }
+        found = {}
+        for name, values in quantities.items():
+            if draws < 4:
+                found[name] = (np.nan,) * 3
+                continue
+            axes = {"chain_axis": 0, "draw_axis": 1}
+            rhat = array_stats.rhat(values, **axes) if chains > 1 else np.nan
+            bulk, tail = (
+                array_stats.ess(values, **axes, method=kind, **more)
+                for kind, more in (
+                    ("bulk", {}),
+                    ("tail", {"prob": 0.9}),
+                )
+            )
+            found[name] = float(np.max(rhat)), float(np.min(bulk)), float(np.min(tail))
+        return found
+
+    def interval(self, name: Name, prob: float, method: Method | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the equal-tailed interval of the draws."""
+        if method not in (None, "draws"):
+            raise EngineError(f"Intervals of this fit are those of its draws: leave out method={method!r}.")
+        levels = [(1 - prob) / 2, (1 + prob) / 2]
+        if name != "mean":
+            low, high = np.quantile(self._pooled[name], levels, axis=0)
+            return low, high
+        W, H = self._pooled["W"], self._pooled["H"]
+        ends = np.empty((2, W.shape[1], H.shape[2]))
+        rows = max(1, BLOCK // (len(W) * H.shape[2]))
+        for start in range(0, W.shape[1], rows):
+            part = slice(start, start + rows)
+            ends[:, part] = np.quantile(W[:, part] @ H, levels, axis=0)
+        return ends[0], ends[1]
+
+    def variance(self, name: Name) -> np.ndarray:
+        """Return the variance of the draws of anything but "mean"."""
+        return self._pooled[name].var(0)
+
+    def draws(self, size: int, seed: int) -> dict[str, np.ndarray]:
+        """Return some draws of W (size, n, k) and H (size, k, m), at random; each at most once where they suffice."""
+        chosen = self._chosen(size, seed)
+        return {"W": self._pooled["W"][chosen], "H": self._pooled["H"][chosen]}
+
+    def draws_of_H(self, size: int, seed: int | list[int]) -> np.ndarray:
+        """Return the H of `draws`."""
+        return self._pooled["H"][self._chosen(size, seed)]
+
+    def _chosen(self, size: int, seed: int | list[int]) -> np.ndarray:
+        count = len(self._pooled["W"])
+        return np.random.default_rng(seed).choice(count, size, replace=size > count)
+
+    @cached_property
+    def _pooled(self) -> dict[str, np.ndarray]:
+        W, H = (a.reshape(-1, *a.shape[2:]) for a in (self.W, self.H))
+        mass = W.sum(1)
+        return {"W": W, "H": H, "mass": mass, "share": mass / mass.sum(1, keepdims=True)}
