@@ -15,6 +15,7 @@ from .model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from .plotting import FitPlots
     from .posterior import Method, Name, Posterior
@@ -265,6 +266,38 @@ class Fit:
             For a MAP fit, which is one point, and where a fit stopped so early that linear response is not defined.
         """
         return _draws(self.posterior, size, seed)
+
+    def to_datatree(self, size: int = 500, *, seed: int = 0) -> xr.DataTree:
+        """Return the posterior in ArviZ's layout: its summaries, LOO and pictures run on it.
+
+        Groups ``posterior`` (W, H, mass, noise and parameters of priors that were sampled), ``posterior_predictive``
+        and ``log_likelihood`` (by entry of X, times its weight: 0 where it was not observed), ``sample_stats``,
+        ``observed_data``, ``constant_data``. Dimensions are chain, draw, row, feature, component: what ArviZ calls sample
+        is a draw.
+
+        Parameters
+        ----------
+        size : int
+            Draws that are made of a fit by `CAVI`, one chain. Of a fit by draws all are taken, every so many where
+            predictions would take more than a GiB.
+        seed : int
+            Of these draws, and of the predictions.
+
+        Raises
+        ------
+        EngineError
+            For a MAP fit, which is one point.
+
+        Examples
+        --------
+        >>> import numpy as np, bayesnmf as bn
+        >>> fit = bn.fit(np.random.default_rng(0).poisson(3.0, (20, 10)), rank=2)
+        >>> dict(fit.to_datatree(100).posterior.sizes)
+        {'chain': 1, 'draw': 100, 'row': 20, 'component': 2, 'feature': 10}
+        """
+        from .datatree import to_datatree
+
+        return to_datatree(self, size, seed)
 
     @property
     def elbo(self) -> float:

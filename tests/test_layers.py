@@ -15,12 +15,13 @@ LAYERS = [
     {"engines"},
     {"posterior", "sampled"},
     {"_resolve", "_checks", "_fit", "_storage"},
-    {"summaries", "datasets"},
+    {"summaries", "datasets", "datatree"},
     {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},
 ]
 UPWARD = {
     ("result", "_fit"): "Fit.project",
     ("result", "summaries"): "Fit.summary and its repr",
+    ("result", "datatree"): "Fit.to_datatree",
     ("result", "plotting"): "Fit.plot",
     ("result", "_storage"): "Fit.save",
 }
