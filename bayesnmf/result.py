@@ -272,8 +272,8 @@ class Fit:
 
         Groups ``posterior`` (W, H, mass, noise and parameters of priors that were sampled), ``posterior_predictive``
         and ``log_likelihood`` (by entry of X, times its weight: 0 where it was not observed), ``sample_stats``,
-        ``observed_data``, ``constant_data``. Dimensions are chain, draw, row, feature, component: what ArviZ calls sample
-        is a draw.
+        ``observed_data``, ``constant_data``. Dimensions are chain, draw, row, feature, component (ArviZ calls a draw a
+        sample).
 
         Parameters
         ----------

@@ -36,7 +36,7 @@ GEWEKE: dict[str, tuple[Any, dict[str, Any]]] = {
     "poisson": (bn.Poisson(), {"W": bn.Gamma(1.5, mean=1.5), "H": bn.Gamma(0.7, mean=1.2)}),
     "poisson-learned": (bn.Poisson(), {"W": bn.Gamma(None), "H": bn.Gamma(None)}),
     "dirichlet": (bn.Poisson(), {"W": bn.Gamma(1.5, mean=4.0), "H": bn.Dirichlet(0.8)}),
-    "ard": (bn.Poisson(), {"shrinkage": bn.ARD(a=8.0, b=7.0)}),
+    "ard": (bn.Poisson(), {"shrinkage": bn.ARD(a=30.0, b=29.0)}),
     "negative-binomial": (bn.NegativeBinomial(), {"W": bn.Gamma(1.5, mean=1.5), "H": bn.Gamma(1.5, mean=1.0)}),
     "compound-poisson": (bn.CompoundPoisson(), {"W": bn.Gamma(1.5, mean=1.5), "H": bn.Gamma(1.5, mean=1.0)}),
     "gaussian": (bn.Gaussian(), {"W": bn.Exponential(mean=1.0), "H": bn.Exponential(mean=1.5)}),

@@ -11,8 +11,8 @@ import numpy as np
 from .._input import Table
 from .._types import Array
 
-LEAST, MOST = 2**5, 2**14
-"""Events that are shared out at a time, about as many as there are entries: bounds the memory to these times k."""
+LEAST, MOST = 2**8, 2**13
+"""Events that are shared out at a time: bounds the memory to these times k."""
 
 
 class Positive(NamedTuple):
@@ -59,26 +59,30 @@ def means(seen: Positive, W: Array, H: Array) -> jax.Array:
 def share_out(key: jax.Array, seen: Positive, number: Array, W: Array, H: Array) -> tuple[jax.Array, jax.Array]:
     """Draw the component of each of `number` (e,) events, in proportion to ``w_ik h_kj``; return counts (n, k), (k, m).
 
-    Events are taken in turn, by inverting the cumulative sum over components: k operations each, and no array of n m k.
+    Events are taken in turn, by inverting the cumulative sum over components: no array of n m k. Entries without an
+    event may be among the first `LEAST` only.
     """
     n, (k, m) = len(W), H.shape
     ends = jnp.cumsum(jnp.round(number).astype(jnp.int32))
-    total = ends[-1]
-    columns = H.T
-    size = 2 ** min(max(len(ends), LEAST) - 1, MOST - 1).bit_length()
+    total, last = ends[-1], len(ends) - 1
+    size = 2 ** min(max(8 * len(ends), LEAST) - 1, MOST - 1).bit_length()
+    padded = jnp.concatenate([ends, jnp.full(size, jnp.iinfo(jnp.int32).max)])
+    columns, upto = H.T, jnp.triu(jnp.ones((k, k), W.dtype))  # a product with it is sooner done than a cumulative sum
 
-    def of_chunk(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        chunk, of_W, of_H = carry
-        event = chunk * size + jnp.arange(size, dtype=jnp.int32)
-        at = jnp.minimum(jnp.searchsorted(ends, event, side="right"), len(ends) - 1)
-        i, j = seen.row[at], seen.column[at]
-        edge = jnp.cumsum(W[i] * columns[j], 1)
+    def of_chunk(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        chunk, passed, of_W, of_H = carry
+        ahead = jax.lax.dynamic_slice(padded, (passed,), (size,)) - chunk * size
+        at = passed + jnp.cumsum(jnp.zeros(size, jnp.int32).at[ahead].add(1, mode="drop"))
+        there = chunk * size + jnp.arange(size) < total
+        own = jnp.minimum(at, last)
+        i, j = seen.row[own], seen.column[own]
+        edge = (W[i] * columns[j]) @ upto
         place = jax.random.uniform(jax.random.fold_in(key, chunk), (size, 1), edge.dtype) * edge[:, -1:]
         component = jnp.minimum(jnp.sum(edge <= place, 1), k - 1)
-        there = event < total
         of_W = of_W.at[jnp.where(there, i, n), component].add(1, mode="drop")
-        return chunk + 1, of_W, of_H.at[jnp.where(there, j, m), component].add(1, mode="drop")
+        of_H = of_H.at[jnp.where(there, j, m), component].add(1, mode="drop")
+        return chunk + 1, at[-1], of_W, of_H
 
-    begin = jnp.int32(0), jnp.zeros((n, k), W.dtype), jnp.zeros((m, k), W.dtype)
-    _, of_W, of_H = jax.lax.while_loop(lambda carry: carry[0] * size < total, of_chunk, begin)
+    begin = jnp.int32(0), jnp.int32(0), jnp.zeros((n, k), W.dtype), jnp.zeros((m, k), W.dtype)
+    _, _, of_W, of_H = jax.lax.while_loop(lambda carry: carry[0] * size < total, of_chunk, begin)
     return of_W, of_H.T
