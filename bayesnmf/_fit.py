@@ -225,7 +225,7 @@ def _sampled(result: EngineResult, kept: np.ndarray, known: int, table: Table) -
     prior_W = Conditional(float(of_W.shape), rate[None], np.log(rate)[None])
     prior_H = Conditional(float(of_H.shape), np.ones((k, 1))[kept], np.zeros((k, 1))[kept])
     drawn = W[..., kept], H[:, :, kept]
-    return Sampled(*drawn, others, prior_W, prior_H, result.likelihood, result.learned, known, table)
+    return Sampled(*drawn, others, prior_W, prior_H, result.likelihood, result.learned, known, table, of_W.power)
 
 
 def _without_dropped(found: Fit, model: Model, engine: Engine, table: Table, key: jax.Array) -> Fit:

@@ -309,8 +309,9 @@ def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fi
         _check_arrays([*expected, (W, (*chains, n, k)), (H, (*chains, k, m)), (others["log_joint"], chains)])
         priors = part("prior_W", Conditional), part("prior_H", Conditional)
         return Sampled(
-            W, H, others, *priors, part("likelihood", Likelihood), tuple(map(str, learned)), int(known), table
-        )
+            W, H, others, *priors, part("likelihood", Likelihood), tuple(map(str, learned)), int(known), table,
+            fit.model.parts[1].power,
+        )  # fmt: skip
     posterior = Posterior(
         part("W", *FAMILIES), part("H", *FAMILIES), part("prior_W", Conditional), part("prior_H", Conditional),
         part("rate", Gammas, type(None)), part("likelihood", Likelihood), tuple(map(str, learned)), int(known), table,

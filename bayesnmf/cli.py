@@ -41,9 +41,10 @@ class LikelihoodName(StrEnum):
 
 
 class EngineName(StrEnum):
-    """Engines by name: a posterior, or its mode."""
+    """Engines by name: a posterior in seconds, exact draws from it, or its mode."""
 
     cavi = "cavi"
+    gibbs = "gibbs"
     map = "map"
 
 
@@ -68,7 +69,8 @@ def fit(
     rank: Annotated[str, typer.Option(help='Number of components, or "auto".')] = "auto",
     likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
     engine: Annotated[
-        EngineName, typer.Option(help="cavi: a posterior, with intervals. map: its mode, plain NMF.")
+        EngineName,
+        typer.Option(help="cavi: a posterior, with intervals. gibbs: exact draws, slower. map: its mode, plain NMF."),
     ] = EngineName.cavi,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-fit"),
@@ -82,7 +84,9 @@ def fit(
         from ._files import read_matrix
         from .report import write_report
 
-        engines: dict[EngineName, bn.CAVI | bn.MAP] = {EngineName.cavi: bn.CAVI(), EngineName.map: bn.MAP()}
+        engines: dict[EngineName, bn.CAVI | bn.Gibbs | bn.MAP] = {
+            EngineName.cavi: bn.CAVI(), EngineName.gibbs: bn.Gibbs(), EngineName.map: bn.MAP()
+        }  # fmt: skip
         likelihoods = {
             LikelihoodName.poisson: bn.Poisson(),
             LikelihoodName.negative_binomial: bn.NegativeBinomial(),

@@ -201,6 +201,7 @@ class FitPlots:
             ax.plot(step[shown], above[shown], color=KEPT)
             ax.set_yscale("log")
         name = "objective" if self.fit.posterior is None else "minus the ELBO"
+        name = "minus the log joint" if self.fit.status == "sampled" else name
         ax.set(xlabel="step", ylabel=f"{name}, above its least", title=f"Course: {self.fit.status}")
         ax.spines[["top", "right"]].set_visible(False)
         return ax

@@ -219,7 +219,7 @@ def _of_errors(fit: Fit) -> str:
         "shifts the others, and the intervals do not know. Nor do they know of other parts at which other starts "
         "ended, as said above."
     )
-    if fit.posterior.has_response:
+    if fit.posterior.has_response or fit.status == "sampled":
         return text
     return text + (
         " And they are of the mean field, which ignores how W and H move together: they are too narrow, and hold the "

@@ -43,6 +43,8 @@ class Sampled:
         How many rows of H are known.
     table : Table
         The data.
+    power : int
+        Power of w in the priors.
     """
 
     W: np.ndarray
@@ -54,6 +56,7 @@ class Sampled:
     learned: tuple[str, ...]
     known: int
     table: Table
+    power: int = 1
 
     def __post_init__(self) -> None:
         """Lay draws out alike, so that what is saved and loaded gives the same digits."""
@@ -84,7 +87,7 @@ class Sampled:
         factors: list[Any] = []
         for mean, variance in moments:
             if self.likelihood.background == "quadratic":
-                factors.append(TruncatedNormals(mean / variance, 1 / variance, 1))
+                factors.append(TruncatedNormals(mean / variance, 1 / variance, self.power))
             else:
                 factors.append(Gammas(mean**2 / variance, mean / variance))
         nothing = Gammas(np.ones(self.rank), np.ones(self.rank))

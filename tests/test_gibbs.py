@@ -21,6 +21,7 @@ from bayesnmf.engines._slice import slice_within
 from bayesnmf.engines._truncated import TruncatedNormals
 from bayesnmf.engines.gibbs import _Task
 from bayesnmf.likelihoods._wright import draw_number
+from bayesnmf.report import write_report
 
 N, M, K = 5, 6, 2
 SHAPES = (0.6, 2.5)
@@ -170,7 +171,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_seen(fault: str, x64: None) -> None:
-    assert np.abs(z_scores("poisson", STEPS, FAULTS[fault])).max() > 6
+    assert np.abs(z_scores("poisson", STEPS // 2, FAULTS[fault])).max() > 6
 
 
 def test_parameters_of_priors_are_drawn_from_their_conditional(x64: None) -> None:
@@ -282,10 +283,22 @@ def test_a_fit_by_draws_has_all_that_a_fit_has(tmp_path: Path) -> None:
     for name in ("W", "mean", "share"):
         np.testing.assert_array_equal(loaded.interval(name), fit.interval(name))
     assert repr(loaded) == repr(fit)
+    write_report(loaded, tmp_path / "report", "Draws")
+    assert "mean field" not in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     found = loaded.project(X[:4], **{k: v[:4] if np.shape(v)[0] == n else v for k, v in beside.items()})
     assert np.all(found.interval()[0] <= found.W)
     sd = np.sqrt(fit.posterior.variance("W")[:4])
     assert np.abs((found.W - fit.W[:4]) / sd).max() < 2
+
+
+def test_precision_reaches_the_chains() -> None:
+    """Each runs in a thread of its own, which does not inherit the setting."""
+    fits = [bn.fit(planted(), rank=2, engine=bn.Gibbs(**OPTIONS, precision=p)) for p in ("float32", "float64")]
+    single = [
+        np.mean(fit.posterior.others["shape_W"].astype(np.float32) == fit.posterior.others["shape_W"]) for fit in fits
+    ]
+    assert single[0] == 1
+    assert single[1] < 0.1
 
 
 def test_chains_apart_are_said_so() -> None:
@@ -323,5 +336,14 @@ def test_weights_that_are_not_whole_and_noise_by_feature_are_refused() -> None:
         bn.fit(X, rank=2, weights=np.full(X.shape, 0.5), engine=bn.Gibbs(**OPTIONS))
     with pytest.raises(bn.EngineError, match="one noise parameter"):
         bn.fit(X, rank=2, likelihood=bn.NegativeBinomial(per_feature=True), engine=bn.Gibbs(**OPTIONS))
+    with pytest.raises(bn.EngineError, match="every event"):
+        bn.fit(1e9 * X, rank=2, engine=bn.Gibbs(**OPTIONS))
     with pytest.raises(bn.EngineError, match="chains"):
         bn.fit(X, rank=2, engine=bn.Gibbs(chains=0))
+
+
+def test_half_normal_factors_are_projected() -> None:
+    model = bn.Model(2, bn.Gaussian(), W=bn.HalfNormal(), H=bn.HalfNormal())
+    fit = bn.fit(planted(), model, engine=bn.Gibbs(**OPTIONS))
+    sd = np.sqrt(fit.posterior.variance("W")[:4])
+    assert np.abs((fit.project(planted()[:4]).W - fit.W[:4]) / sd).max() < 2

@@ -72,7 +72,13 @@ def run_chains(
     if folder is not None:
         _claim(Path(folder), mark)
 
+    precise = jax.numpy.result_type(float) == np.float64  # a thread has the setting of the process, not of its caller
+
     def one(chain: int) -> Any:
+        with jax.enable_x64(precise):
+            return in_turn(chain)
+
+    def in_turn(chain: int) -> Any:
         state, kept = states[chain], []
         for index in range(warmup + blocks):
             path = None if folder is None else Path(folder) / f"chain{chain:02d}-block{index:05d}.npz"

@@ -14,6 +14,9 @@ from .._types import Array
 LEAST, MOST = 2**8, 2**13
 """Events that are shared out at a time: bounds the memory to these times k."""
 
+TOO_MANY = 2**30
+"""Events from which their running number would overflow."""
+
 
 class Positive(NamedTuple):
     """The observations above 0, one by one, (e,) each: sample, feature, value, product of the offsets.
@@ -59,8 +62,8 @@ def means(seen: Positive, W: Array, H: Array) -> jax.Array:
 def share_out(key: jax.Array, seen: Positive, number: Array, W: Array, H: Array) -> tuple[jax.Array, jax.Array]:
     """Draw the component of each of `number` (e,) events, in proportion to ``w_ik h_kj``; return counts (n, k), (k, m).
 
-    Events are taken in turn, by inverting the cumulative sum over components: no array of n m k. Entries without an
-    event may be among the first `LEAST` only.
+    Events are taken in turn, by inverting the cumulative sum over components: no array of n m k. Each entry has an
+    event at least, unless all entries go into one chunk.
     """
     n, (k, m) = len(W), H.shape
     ends = jnp.cumsum(jnp.round(number).astype(jnp.int32))

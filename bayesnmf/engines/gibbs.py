@@ -16,7 +16,7 @@ from ..likelihoods import Likelihood
 from ..model import Model
 from ..priors import Dirichlet
 from ._chains import BLOCK, Kept, align, fingerprint, run_chains, thinning
-from ._events import positive_entries
+from ._events import TOO_MANY, positive_entries
 from ._gibbs import Draw, Target
 from ._prepare import Prepared, check_sampler
 from ._result import EngineResult, of_draws
@@ -79,7 +79,7 @@ class Gibbs:
     ) -> EngineResult:
         """Fit a resolved model."""
         self.check(model.parts[0])
-        _check_weights(table)
+        _check_events(table)
         engine = CAVI(starts=self.starts, precision=self.precision)
         start = engine.run(model, table, key, init)
         assert start.beliefs is not None
@@ -107,10 +107,11 @@ class _Task:
             b = self.shrinkage.b / ready.side_unit**self.W.power  # type: ignore[operator]
             shared = Shared(ready.array(self.shrinkage.a), ready.array(b), self.shrinkage.sides)
         W, H = jax.tree.map(ready.array, (self.W, self.H))
+        size = ready.size**2 * table.shape[1] if isinstance(self.H, Dirichlet) else ready.size
         self.target = Target(
             ready.data, ready.data.T if quadratic and ready.data.weight is not None else None,
             None if quadratic else positive_entries(table, ready.unit, ready.dtype), W, H, ready.array(ready.known),
-            shared, ready.array(ready.size), learned_parameters(model), table.shape[0],
+            shared, ready.array(size), learned_parameters(model), table.shape[0],
         )  # fmt: skip
 
     def run(self, key: jax.Array, start: EngineResult) -> EngineResult:
@@ -119,7 +120,8 @@ class _Task:
         assert start.beliefs is not None
         states = [self._first(start.beliefs, jax.random.fold_in(key, chain)) for chain in range(engine.chains)]
         thin = thinning(engine.chains, engine.draws, n, m, k, states[0].W.dtype.itemsize)
-        mark = fingerprint(repr(replace(engine, checkpoint=None)), self.table, self.model, jax.random.key_data(key))
+        settings = f"{replace(engine, checkpoint=None)!r} jax {jax.__version__}"
+        mark = fingerprint(settings, self.table, self.model, jax.random.key_data(key))
         warmup, blocks = -(-engine.warmup // BLOCK), -(-engine.draws // (BLOCK * thin))
 
         def block(state: Draw, chain: int, index: int) -> tuple[Draw, Any]:
@@ -193,7 +195,8 @@ def sweeps(target: Target, draw: Draw, key: jax.Array, thin: Array) -> tuple[Dra
     return jax.lax.scan(one, draw, jnp.arange(BLOCK))
 
 
-def _check_weights(table: Table) -> None:
+def _check_events(table: Table) -> None:
+    """Raise EngineError for what has no events, or too many of them."""
     for name in ("weight", "row_weight", "col_weight"):
         given = getattr(table, name)
         values = None if given is None else given.data if table.is_sparse and name == "weight" else given
@@ -202,3 +205,16 @@ def _check_weights(table: Table) -> None:
                 "Gibbs takes whole weights only: an entry of weight 2 is two observations, and half an event has no "
                 "component. Round the weights, or use engine=bn.CAVI()."
             )
+    if table.is_counts and float(table.values.sum()) * _most(table) > TOO_MANY:
+        raise EngineError(
+            f"Gibbs looks at every event, and X holds {table.values.sum():.3g}: more than {TOO_MANY:.3g}. Use "
+            "engine=bn.CAVI()."
+        )
+
+
+def _most(table: Table) -> float:
+    """Return the largest weight there can be."""
+    given = [
+        a for a in (None if table.is_sparse else table.weight, table.row_weight, table.col_weight) if a is not None
+    ]
+    return float(np.prod([np.max(a) for a in given]))

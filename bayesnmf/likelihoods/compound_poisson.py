@@ -18,7 +18,7 @@ from ._wright import draw_number, expected_number, log_series
 
 LEAST, MOST = 0.05, 30.0
 """Shapes between which the density is accurate."""
-JUMPS = (1e-5, 1e5)
+JUMPS = (1e-4, 1e4)
 """Jumps that a sampler looks at, in units of the level of X."""
 
 
