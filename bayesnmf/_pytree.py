@@ -16,7 +16,7 @@ def pytree(cls: Class) -> Class:
     """Register a frozen dataclass: its fields are leaves or trees, those with ``metadata={"static": True}`` are not.
 
     `jax.tree_util.register_dataclass` says the same, but takes two classes with the same static fields for equal
-    (jax 0.10, 0.12), and a compiled program of one is then, now and then, run for the other.
+    (jax 0.10), and a compiled program of one is then, now and then, run for the other.
 
     >>> from dataclasses import dataclass
     >>> @pytree
