@@ -70,7 +70,7 @@ def interval_findings(posterior: Posterior | Sampled) -> list[Finding]:
 
 
 def _chain_findings(posterior: Sampled) -> list[Finding]:
-    found = posterior.convergence()
+    found = posterior.convergence
     apart = [f"{name} {rhat:.2f}" for name, (rhat, _, _) in found.items() if rhat > RHAT]
     few = [f"{name} {min(ess):.0f}" for name, (_, *ess) in found.items() if min(ess) < EFFECTIVE]
     findings = []

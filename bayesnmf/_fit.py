@@ -176,7 +176,7 @@ def _start(init: Any, model: Model, table: Table) -> tuple[np.ndarray, np.ndarra
 
 
 def _assemble(result: EngineResult, model: Model, engine: Engine, table: Table, seed: Seed) -> Fit:
-    known = 0 if model.known is None else len(model.known)
+    known = model.known_rows
     starts = [_order(*part, known, model) for part in zip(result.W, result.H, result.relevance, strict=True)]
     W, H, order, kept = starts[result.best]
     posterior: Posterior | Sampled | None = None

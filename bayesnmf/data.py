@@ -226,11 +226,8 @@ class Data:
         total, weight = self._sum(by_column, *left, row)
         return _scaled(total, self.col_weight, 1), _scaled(weight, self.col_weight, 0)
 
-    def exposed(self, likelihood: Likelihood, key: jax.Array, W: Array, H: Array) -> Data | None:
-        """Return the data whose weights are drawn exposures, under which events are Poisson; None for known ones."""
-        one = jnp.ones((), H.dtype)
-        if likelihood.exposure(key, one, one, one) is None:
-            return None
+    def exposed(self, likelihood: Likelihood, key: jax.Array, W: Array, H: Array) -> Data:
+        """Return the data whose weights are drawn exposures, under which events are Poisson."""
         left, right = self._offset(Moments.of_point(W), Moments.of_point(H))
         ones = jnp.ones((self.n_padded,), H.dtype)
         row_weight = ones if self.row_weight is None else self.row_weight
@@ -239,9 +236,7 @@ class Data:
             v, _ = self._means((w, w), right)
             weight = _scaled(jnp.broadcast_to(weight[:, None], v.shape), self.col_weight, 1)
             weight = weight if tile.weight is None else weight * tile.weight
-            drawn = likelihood.exposure(jax.random.fold_in(key, index[0]), tile.x, v, weight)
-            assert drawn is not None
-            return [drawn]
+            return [likelihood.exposure(jax.random.fold_in(key, index[0]), tile.x, v, weight)]
 
         drawn = self._map(of_tile, left.hi, row_weight, jnp.arange(self.n_padded))[0]
         drawn = drawn.reshape(-1, self.rows, self.shape[1])

@@ -54,6 +54,11 @@ class Model:
             raise ModelError("The model is not resolved yet: fit it, and look at fit.model.")
         return self.likelihood, self.W, self.H
 
+    @property
+    def known_rows(self) -> int:
+        """How many rows of H are known."""
+        return 0 if self.known is None else len(self.known)
+
     def check(self, m: int) -> None:
         """Raise ModelError for what no engine could fit to m features."""
         if isinstance(self.rank, bool) or not isinstance(self.rank, (int, np.integer)) or self.rank < 1:

@@ -260,7 +260,9 @@ class Posterior:
     def _mean_field_draw(self, side: Literal["W", "H"], random: np.random.Generator, size: int) -> np.ndarray:
         q = self.W if side == "W" else self.H
         if isinstance(q, TruncatedNormals):
-            drawn = _above_zero(np.asarray(q.linear), np.asarray(q.quadratic), random, size)
+            uniform = 1 - random.random((size, *q.linear.shape))
+            with jax.enable_x64(True):
+                drawn = np.array(jax.tree.map(lambda a: np.asarray(a)[None], q).draw(uniform))
         else:
             drawn = random.gamma(q.shape, size=(size, *q.shape.shape)) / getattr(q, "rate", 1.0)
         if isinstance(q, Dirichlets):
@@ -338,18 +340,6 @@ class Posterior:
 def _each(k: int, m: int) -> np.ndarray:
     """Return the gradient of each entry of H, (k, m, k, m)."""
     return np.eye(k * m).reshape(k, m, k, m)
-
-
-def _above_zero(linear: np.ndarray, quadratic: np.ndarray, random: np.random.Generator, size: int) -> np.ndarray:
-    """Return draws of w >= 0 with density exp(linear w - quadratic w^2 / 2)."""
-    from scipy.special import log_ndtr, ndtri_exp
-
-    root = np.sqrt(quadratic)
-    z, log_rank = linear / root, np.log(1 - random.random((size, *linear.shape)))
-    # far in the tail it is exponential, and the difference below would have no digits
-    far = z < -1e3
-    near = np.where(far, 0, z)
-    return np.where(far, log_rank / np.where(far, linear, -1), (near - ndtri_exp(log_ndtr(near) + log_rank)) / root)
 
 
 def _unit(H: np.ndarray) -> np.ndarray:

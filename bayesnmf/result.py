@@ -120,7 +120,7 @@ class Fit:
     status, steps : str, int
         Why the best start stopped ("converged", "max_steps", "nonfinite", "sampled"), and after how many steps.
     trace : array
-        Objective at the start and at each check, in the engine's units.
+        Objective at the start and at each check, in the engine's units; of draws, that of each in the best chain.
     agreement : Agreement
         How the random starts agree.
     warnings : tuple of Finding

@@ -61,7 +61,7 @@ class Sampled:
     def __post_init__(self) -> None:
         """Lay draws out alike, so that what is saved and loaded gives the same digits."""
         for name in ("W", "H"):
-            object.__setattr__(self, name, np.array(getattr(self, name), order="C"))
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
 
     @property
     def has_response(self) -> bool:
@@ -102,8 +102,9 @@ class Sampled:
         )  # fmt: skip
         return fitted.projected(W, table)
 
+    @cached_property
     def convergence(self) -> dict[str, tuple[float, float, float]]:
-        """Return R-hat, bulk and tail effective sample size, of what label switching cannot spoil.
+        """R-hat, bulk and tail effective sample size, of what label switching cannot spoil.
 
         Of the log joint, of the masses sorted in each draw, and of `ENTRIES` entries of W H spread over X: the worst
         of each.
@@ -125,13 +126,8 @@ class Sampled:
                 continue
             axes = {"chain_axis": 0, "draw_axis": 1}
             rhat = array_stats.rhat(values, **axes) if chains > 1 else np.nan
-            bulk, tail = (
-                array_stats.ess(values, **axes, method=kind, **more)
-                for kind, more in (
-                    ("bulk", {}),
-                    ("tail", {"prob": 0.9}),
-                )
-            )
+            bulk = array_stats.ess(values, **axes, method="bulk")
+            tail = array_stats.ess(values, **axes, method="tail", prob=0.9)
             found[name] = float(np.max(rhat)), float(np.min(bulk)), float(np.min(tail))
         return found
 

@@ -115,7 +115,7 @@ def describe(fit: Fit) -> str:
 
 def _reached(fit: Fit) -> str:
     if isinstance(fit.posterior, Sampled):
-        worst = np.array(list(fit.posterior.convergence().values()))
+        worst = np.array(list(fit.posterior.convergence.values()))
         return f"R-hat {np.nanmax(worst[:, 0]):.3f} at most, effective draws {np.nanmin(worst[:, 1:]):.0f} at least"
     reached = f"objective {fit.objective:.6g}" if fit.posterior is None else f"ELBO {fit.elbo:.6g}"
     return f"{reached}, residual {fit.residual:.2g}"

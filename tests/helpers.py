@@ -385,10 +385,9 @@ class Ascent:
         task = self.task
         state = jax.tree.map(lambda a: np.asarray(a, float), self.state)
         state = state._replace(H=task._with_known(state.H))
-        unit_H = 1.0 if isinstance(task.H, bn.Dirichlet) else task.prepared.side_unit
-        found = task._in_units(state, unit_H)
+        found = task._in_units(state)
         known = 0 if task.model.known is None else len(task.model.known)
-        rate = None if task.shrinkage is None else found.rate
+        rate = None if task.prepared.shrinkage is None else found.rate
         return Posterior(*found[:4], rate, found.likelihood, self.problem.learned, known, task.table)
 
     @property

@@ -140,7 +140,7 @@ class Augmented:
         (W, log_W), (H, log_H) = drawn(state.W, (n, k), size, rng), drawn(state.H, (k, m), size, rng)
         ratio = -log_W - log_H
         rates = [np.asarray(state.prior_W.rate)[:, :k][None], np.asarray(state.prior_H.rate)[:k][None]]
-        if task.shrinkage is not None:
+        if task.prepared.shrinkage is not None:
             q = stats.gamma(np.asarray(state.rate.shape)[:k], scale=1 / np.asarray(state.rate.rate)[:k])
             shared = q.rvs((size, k), random_state=rng)
             prior = stats.gamma(float(ascent.problem.shrinkage.shape), scale=1 / float(ascent.problem.shrinkage.rate))

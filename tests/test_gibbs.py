@@ -238,6 +238,17 @@ def test_truncated_normals_are_inverted(z: float, dtype: str, x64: None) -> None
     np.testing.assert_allclose(drawn, expected, rtol=2e-3 if dtype == "float32" else 1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_far_tails_are_exponential(dtype: str, x64: None) -> None:
+    """At z = -1e4 the next term is 1e-8 of it: no digit may be lost to the square of z.
+
+    0.999 in float32 is off by up to 3e-8, which is 3e-5 of its logarithm.
+    """
+    uniform = np.linspace(0.001, 0.999, 101)
+    drawn = TruncatedNormals(jnp.asarray(-1e4, dtype), jnp.asarray(1.0, dtype), 1).draw(jnp.asarray(uniform, dtype))
+    np.testing.assert_allclose(drawn, -np.log(uniform) / 1e4, rtol=3e-5 if dtype == "float32" else 1e-7)
+
+
 OPTIONS = {"chains": 2, "warmup": 50, "draws": 100, "starts": 1}
 
 
@@ -255,8 +266,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_draws(tmp_path: Path) -> Non
         np.testing.assert_array_equal(fit.posterior.W, whole.posterior.W)
         for name, values in whole.posterior.others.items():
             np.testing.assert_array_equal(fit.posterior.others[name], values)
-    with pytest.raises(bn.EngineError, match="another run"):
-        bn.fit(X, rank=3, seed=1, engine=bn.Gibbs(**OPTIONS, checkpoint=folder))
+    other = bn.Model(3, W=bn.Gamma(None), H=bn.Exponential())
+    for model, seed in ((bn.Model(3), 1), (other, 0)):
+        with pytest.raises(bn.EngineError, match="another run"):
+            bn.fit(X, model, seed=seed, engine=bn.Gibbs(**OPTIONS, checkpoint=folder))
 
 
 def test_a_fit_by_draws_has_all_that_a_fit_has(tmp_path: Path) -> None:
@@ -274,6 +287,9 @@ def test_a_fit_by_draws_has_all_that_a_fit_has(tmp_path: Path) -> None:
     assert np.corrcoef(low.ravel(), fit.interval("mean")[0].ravel())[0, 1] > 0.99
     assert {"feature", "share", "low", "high", "probability"} <= set(fit.markers(0).columns)
     assert "R-hat" in repr(fit)
+    others = fit.posterior.others
+    assert fit.model.W.shape == pytest.approx(others["shape_W"].mean())
+    assert fit.model.W.mean == pytest.approx(others["shape_W"].mean() / others["rate_W"].mean())
     with pytest.raises(bn.EngineError, match="draws"):
         fit.interval("W", method="linear_response")
     with pytest.raises(bn.EngineError, match="evidence bound"):

@@ -20,8 +20,8 @@ from ..align import cosines, match_rows, unit_rows
 BLOCK = 50
 """Draws of one chain in one call of a compiled program; a run that was stopped goes on from the last whole block."""
 
-BUDGET = 2**31
-"""Bytes of W and H that are kept at most; beyond it every second, third, ... draw is."""
+BUDGET = 2**30
+"""Bytes that draws of W and H take at most, in float64; beyond it every second, third, ... draw is kept."""
 
 
 class Kept(NamedTuple):
@@ -32,22 +32,17 @@ class Kept(NamedTuple):
     others: dict[str, np.ndarray]
 
 
-def thinning(chains: int, draws: int, n: int, m: int, k: int, itemsize: int) -> int:
+def thinning(chains: int, draws: int, n: int, m: int, k: int) -> int:
     """Return which draws are kept, every so many, within the budget."""
-    return max(1, -(-chains * draws * k * (n + m) * itemsize // BUDGET))
+    return max(1, -(-chains * draws * k * (n + m) * 8 // BUDGET))
 
 
 def fingerprint(settings: str, table: Table, *trees: Any) -> str:
     """Return a digest of what a run depends on."""
     digest = hashlib.sha256(settings.encode())
-    parts: tuple[Any, ...] = (
-        table.X,
-        table.weight,
-        table.row_weight,
-        table.col_weight,
-        table.row_factor,
-        table.col_factor,
-    )
+    digest.update(repr(table.shape).encode())
+    vectors = table.row_weight, table.col_weight, table.row_factor, table.col_factor
+    parts: list[Any] = [table.X, table.weight, *vectors]
     for part in parts:
         for array in (part.data, part.indices, part.indptr) if hasattr(part, "indptr") else (part,):
             digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
@@ -113,7 +108,9 @@ def _claim(folder: Path, mark: str) -> None:
                 "folder, or delete this one."
             )
         return
-    path.write_text(json.dumps({"kind": "bayesnmf chains", "mark": mark}), encoding="utf-8")
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps({"kind": "bayesnmf chains", "mark": mark}), encoding="utf-8")
+    os.replace(part, path)
 
 
 def _write(path: Path, state: Any, kept: Any) -> None:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._errors import EngineError
 from .._input import Table
 from .._types import Array
 
@@ -45,6 +46,10 @@ def positive_entries(table: Table, unit: float, dtype: np.dtype) -> Positive:
     for own, at in ((table.row_weight, row), (table.col_weight, column)):
         weight = weight if own is None else weight * own[at]
     times = np.round(weight).astype(int) * (x > 0)
+    if table.is_counts and (total := float(np.sum(x * times))) > TOO_MANY:
+        raise EngineError(
+            f"Gibbs looks at every event, and X holds {total:.3g}: more than {TOO_MANY:.3g}. Use engine=bn.CAVI()."
+        )
     row, column, x = (np.repeat(a, times) for a in (row, column, x))
     row_factor = np.ones(n) if table.row_factor is None else table.row_factor
     col_factor = np.ones(m) if table.col_factor is None else table.col_factor

@@ -88,8 +88,9 @@ class Target:
             seen, (W, H, likelihood) = self.positive, (draw.W, draw.H, draw.likelihood)
             number = jnp.where(seen.x > 0, likelihood.events(events, seen.x, means(seen, W, H)), 0)
             counts = share_out(jax.random.fold_in(events, 1), seen, number, W[: self.n], H)
-            data = self.data.exposed(likelihood, exposure, W, H)
-            given = (self.data, likelihood) if data is None else (data, Poisson())
+            given: tuple[Data, Likelihood] = self.data, likelihood
+            if likelihood.draws_exposure:
+                given = self.data.exposed(likelihood, exposure, W, H), Poisson()
             draw, logs_W = self._gamma(of_W, draw, counts[0], given, "W")
             draw, logs_H = self._gamma(of_H, draw, counts[1], given, "H")
         draw, logs = self._rescale(of_scale, draw, {"W": logs_W, "H": logs_H})
@@ -149,6 +150,7 @@ class Target:
         return self._with(draw, jnp.exp(log), "H"), log
 
     def _normal(self, key: jax.Array, draw: Draw, side: Side) -> tuple[Draw, jax.Array]:
+        """Draw one factor under Gaussian noise, one component after the other; and its logarithm."""
         own = draw.W if side == "W" else draw.H
         tiny = jnp.finfo(own.dtype).tiny
         uniform = jax.random.uniform(key, own.shape, own.dtype, tiny, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from .._input import Table
 from ..data import Data, Entries
 from ..likelihoods import Likelihood
 from ..model import Model
+from ..priors import Dirichlet, Shrinkage
 
 PAD = 8
 """Components are padded to a multiple of this, so that neighbouring ranks share a compiled program."""
@@ -87,13 +89,17 @@ class Prepared:
         Rank with padding.
     likelihood : Likelihood
         With first values for what is learned.
+    unit_W, unit_H : float
+        What W and H are divided by: rows of H that sum to 1 do so in every unit.
     known : array of shape (k, m)
         Known rows of H, scaled so that a prior on W means the same for them; 0 elsewhere.
+    shrinkage : Shrinkage or None
+        With its constants, in the units of X.
     """
 
     def __init__(self, model: Model, table: Table, dtype: np.dtype, pad: int = PAD):
         self.model, self.table, self.dtype = model, table, dtype
-        given = model.parts[0]
+        given, W, H = model.parts
         level = table.level
         self.unit = 1.0 if given.support == "counts" else float(4.0 ** np.round(np.log2(level) / 2))
         self.level = level / self.unit
@@ -105,14 +111,30 @@ class Prepared:
         self.likelihood = jax.tree.map(self.array, likelihood)
         self.active = np.arange(self.k) < model.rank
         self.known = np.zeros((self.k, table.shape[1]))
+        sums_to_one = isinstance(H, Dirichlet)
+        self.unit_H = 1.0 if sums_to_one else self.side_unit
+        self.unit_W = self.unit / self.unit_H
         if model.known is not None:
             known = np.asarray(model.known, float)
-            self.known[: len(known)] = known / known.mean(1, keepdims=True) * self.size
+            known = known / known.sum(1, keepdims=True)
+            self.known[: len(known)] = known if sums_to_one else known * self.size * known.shape[1]
+        self.shrinkage: Shrinkage | None = None
+        if model.shrinkage is not None:
+            new = max(model.rank - model.known_rows, 1)
+            self.shrinkage = model.shrinkage.resolved(level, table.shape, new, W, H)
         self.data = make_data(table, self.unit, self.level, dtype)
 
     def array(self, a: Any) -> jax.Array:
         """Return `a` on the device, in the engine's precision."""
         return jnp.asarray(np.asarray(a), self.dtype)
+
+    @property
+    def shared(self) -> Shrinkage | None:
+        """Shrinkage with its constants, in the engine's units."""
+        if self.shrinkage is None:
+            return None
+        assert self.shrinkage.b is not None
+        return replace(self.shrinkage, b=self.shrinkage.b / self.side_unit ** self.model.parts[1].power)  # type: ignore[type-var]
 
     def pad(self, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return starts W (starts, n, k) and H (starts, k, m) with rows and components added, known rows put in."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..likelihoods import Likelihood
 from ..model import Model
-from ..priors import Gamma, Prior, Shrinkage
+from ..priors import Exponential, Gamma, HalfNormal, Prior, Shrinkage
 from ._chains import Kept
 from ._variational import Beliefs
 
@@ -74,8 +74,11 @@ def of_draws(
         relevance = np.broadcast_to(start.relevance[start.best], relevance.shape)
     priors = []
     for side, prior in zip(("W", "H"), start.priors, strict=True):
-        if isinstance(prior, Gamma) and f"shape_{side}" in kept.others:
-            prior = replace(prior, shape=float(kept.others[f"shape_{side}"].mean()))
+        shape, rate = (kept.others.get(f"{name}_{side}") for name in ("shape", "rate"))
+        if model.shrinkage is None and rate is not None:
+            prior = with_numbers(prior, float(np.mean(prior.shape if shape is None else shape)), float(rate.mean()))
+        elif shape is not None:
+            prior = replace(prior, shape=float(shape.mean()))  # type: ignore[type-var]
         priors.append(prior)
     log_joint = kept.others["log_joint"]
     chains, objective = len(W), -log_joint.mean(1)
@@ -87,6 +90,15 @@ def of_draws(
         W, H, relevance, best, likelihood, start.shrinkage, (priors[0], priors[1]), rate_W, info,
         learned=start.learned, draws=kept,
     )  # fmt: skip
+
+
+def with_numbers(prior: Prior, shape: float, rate: float | None) -> Prior:
+    """Return a prior of the same kind with this shape and rate; None where shrinkage owns the rate."""
+    if isinstance(prior, HalfNormal):
+        return HalfNormal(None if rate is None else float(np.sqrt(2 / (np.pi * rate))))
+    if isinstance(prior, Exponential):
+        return Exponential(None if rate is None else 1 / rate)
+    return Gamma(shape, None if rate is None else shape / rate) if isinstance(prior, Gamma) else prior
 
 
 def best_of(objective: np.ndarray) -> int:

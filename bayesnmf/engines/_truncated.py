@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr, ndtr, ndtri
+from jax.scipy.special import ndtr, ndtri
 
 from .._pytree import pytree
 from .._types import Array, Side
@@ -22,6 +22,11 @@ TAIL = -3.0
 """Location, in standard deviations, below which a continued fraction takes over."""
 
 
+def _continued(t: Array) -> jax.Array:
+    """Return 2 / (t + 3 / (t + ...)): Mills' ratio at t is 1 / (t + 1 / (t + this))."""
+    return 2 / jax.lax.fori_loop(0, LEVELS - 2, lambda i, rest: t + (LEVELS - i) / rest, t)
+
+
 @jax.jit
 def standard(z: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return E y, E y^2 and E log q + log sigma of y >= 0 with density exp(z y - y^2 / 2), sigma the unit of y.
@@ -30,8 +35,7 @@ def standard(z: Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """
     tail = z < TAIL
     t = jnp.where(tail, -z, -TAIL)
-    rest = jax.lax.fori_loop(0, LEVELS - 2, lambda i, rest: t + (LEVELS - i) / rest, t)
-    step = 2 / rest
+    step = _continued(t)
     y_tail, square_tail = 1 / (t + step), step / (t + step)
     inside = jnp.where(tail, 0.0, z)
     half = 0.5 * jnp.log(2 * jnp.pi)
@@ -109,19 +113,26 @@ class TruncatedNormals:
 
 
 def _above_zero(z: Array, uniform: Array) -> jax.Array:
-    """Return y >= 0 of density exp(z y - y^2 / 2), by inversion: in the tail by Newton steps on the logarithm."""
+    """Return y >= 0 of density exp(z y - y^2 / 2), by inversion.
+
+    In the tail by Newton steps on the logarithm: with t = -z, P(> y) = exp(-t y - y^2 / 2) Mills(t + y) / Mills(t).
+    """
     tail = z < TAIL
     near = jnp.where(tail, TAIL, z)
     y = near - ndtri(uniform * ndtr(near))
-    far = jnp.where(tail, z, TAIL)
-    target = log_ndtr(far) + jnp.log(uniform)
+    t = jnp.where(tail, -z, -TAIL)
+
+    def hazard(t: Array) -> Array:
+        return t + 1 / (t + _continued(t))
+
+    own, target = hazard(t), jnp.log(uniform)
 
     def newton(_: Array, y: Array) -> Array:
-        log_tail = log_ndtr(far - y)
-        hazard = jnp.exp(-jnp.square(far - y) / 2 - 0.5 * jnp.log(2 * jnp.pi) - log_tail)
-        return jnp.maximum(y + (log_tail - target) / hazard, 0)
+        now = hazard(t + y)
+        gap = -t * y - jnp.square(y) / 2 - jnp.log(now / own) - target
+        return jnp.maximum(y + gap / now, 0)
 
-    y_tail = jax.lax.fori_loop(0, 4, newton, jnp.log(uniform) / far)
+    y_tail = jax.lax.fori_loop(0, 4, newton, -target / t)
     return jnp.maximum(jnp.where(tail, y_tail, y), jnp.finfo(y.dtype).tiny)
 
 

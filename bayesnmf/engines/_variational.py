@@ -16,6 +16,7 @@ from ..data import Data, Moments
 from ..likelihoods import Likelihood
 from . import _truncated
 from ._families import Conditional, Gammas
+from ._prepare import Prepared
 from ._problem import better_noise
 from ._truncated import Squares, TruncatedNormals
 
@@ -50,6 +51,12 @@ class Shared:
     shape: Array
     rate: Array
     sides: tuple[Side, ...] = field(metadata={"static": True})
+
+    @classmethod
+    def of(cls, ready: Prepared) -> Shared | None:
+        """Return that of a prepared model."""
+        given = ready.shared
+        return None if given is None else cls(ready.array(given.a), ready.array(given.b), given.sides)
 
 
 @pytree

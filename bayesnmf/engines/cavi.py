@@ -16,13 +16,13 @@ from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
 from ..penalty import Penalty, Rates
-from ..priors import Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior, Shrinkage
+from ..priors import Dirichlet, Flat, Prior
 from ._families import Conditional, Dirichlets, Gammas
 from ._loop import RUNNING, STATUS, Info, Tolerance, iterate, start_info
 from ._multiplicative import multiplicative_step
 from ._prepare import Prepared, check_options
 from ._problem import Problem, State
-from ._result import EngineInfo, EngineResult, best_of
+from ._result import EngineInfo, EngineResult, best_of, with_numbers
 from ._squarem import FIRST, GROWTH, jump
 from ._starts import draw_starts
 from ._truncated import TruncatedNormals
@@ -142,21 +142,10 @@ class _Task:
         self.engine, self.model, self.table = engine, model, table
         self.prepared = ready = Prepared(model, table, np.dtype(engine.precision))
         self.fixed = None if fixed is None else self._padded(fixed)
-        if isinstance(self.H, Dirichlet):
-            total = ready.known.sum(1, keepdims=True)
-            ready.known = ready.known / np.where(total > 0, total, 1)
         quadratic = ready.likelihood.background == "quadratic"
-        self.shrinkage: Shrinkage | None = None
-        shared = None
-        if model.shrinkage is not None:
-            new = model.rank - (0 if model.known is None else len(model.known))
-            self.shrinkage = model.shrinkage.resolved(table.level, table.shape, max(new, 1), self.W, self.H)
-            assert self.shrinkage.b is not None
-            b = self.shrinkage.b / ready.side_unit**self.W.power
-            shared = Shared(ready.array(self.shrinkage.a), ready.array(b), self.shrinkage.sides)
         transposed = ready.data.T if quadratic and ready.data.weight is not None and fixed is None else None
         self.problem = Variational(
-            ready.data, transposed, jnp.asarray(ready.active), ready.array(ready.known), shared,
+            ready.data, transposed, jnp.asarray(ready.active), ready.array(ready.known), Shared.of(ready),
             ready.array(table.total_weight), learned_parameters(model), table.shape[0], fixed is None,
         )  # fmt: skip
 
@@ -225,8 +214,7 @@ class _Task:
         ])  # fmt: skip
         state = course.state._replace(H=self._with_known(course.state.H))
         W, H = (np.asarray(q.mean, float) for q in (state.W, state.H))
-        unit_H = 1.0 if isinstance(self.H, Dirichlet) else ready.side_unit
-        found = self._in_units(jax.tree.map(lambda a: np.asarray(a[best], float), state), unit_H)
+        found = self._in_units(jax.tree.map(lambda a: np.asarray(a[best], float), state))
         trace = -(ready.constant - np.asarray(course.info.trace, float)[best])
         status = tuple(STATUS[int(code)] for code in course.info.code)
         info = EngineInfo(
@@ -234,8 +222,8 @@ class _Task:
             trace[np.isfinite(trace)],
         )  # fmt: skip
         return EngineResult(
-            W[:, :n, :rank] * ready.unit / unit_H, H[:, :rank] * unit_H, relevance[:, :rank], best, found.likelihood,
-            self.shrinkage, (self._learned(self.W, found.prior_W), self._learned(self.H, found.prior_H)),
+            W[:, :n, :rank] * ready.unit_W, H[:, :rank] * ready.unit_H, relevance[:, :rank], best, found.likelihood,
+            ready.shrinkage, (self._learned(self.W, found.prior_W), self._learned(self.H, found.prior_H)),
             found.prior_W.rate[0], info, found, self.problem.learned,
         )  # fmt: skip
 
@@ -269,10 +257,10 @@ class _Task:
         rate = np.expand_dims(np.full(ready.k, start), axis)
         return Conditional(ready.array(shape), ready.array(rate), ready.array(np.log(rate)))
 
-    def _in_units(self, state: Beliefs, unit_H: float) -> Beliefs:
+    def _in_units(self, state: Beliefs) -> Beliefs:
         """Return the beliefs in the units of X, without padding."""
         ready, n, rank = self.prepared, self.table.shape[0], self.model.rank
-        unit_W = ready.unit / unit_H
+        unit_W, unit_H = ready.unit_W, ready.unit_H
 
         def prior(given: Conditional, unit: float, axis: int) -> Conditional:
             rate, log_rate = (np.take(a, np.arange(rank), 1 - axis) for a in given[1:])
@@ -290,8 +278,7 @@ class _Task:
         """Return beliefs in the units of X as the engine has them, with first values for the activities."""
         ready = self.prepared
         more = ready.k - self.model.rank
-        unit_H = 1.0 if isinstance(fixed.H, Dirichlets) else ready.side_unit
-        unit_W = ready.unit / unit_H
+        unit_W, unit_H = ready.unit_W, ready.unit_H
 
         def components(a: Any, axis: int) -> Array:
             width = [(0, 0)] * np.ndim(a)
@@ -314,12 +301,7 @@ class _Task:
     def _learned(self, prior: Prior, believed: Conditional) -> Prior:
         """Return a prior with its numbers as they were learned."""
         shape, rate = float(believed.shape), float(np.ravel(believed.rate)[-1])
-        owned = self.model.shrinkage is not None
-        if isinstance(prior, HalfNormal):
-            return HalfNormal(None if owned else float(np.sqrt(2 / (np.pi * rate))))
-        if isinstance(prior, Exponential):
-            return Exponential(None if owned else 1 / rate)
-        return Gamma(shape, None if owned else shape / rate) if isinstance(prior, Gamma) else prior
+        return with_numbers(prior, shape, None if self.model.shrinkage is not None else rate)
 
 
 def learned_parameters(model: Model) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ..likelihoods import Likelihood
 from ..model import Model
 from ..priors import Dirichlet
 from ._chains import BLOCK, Kept, align, fingerprint, run_chains, thinning
-from ._events import TOO_MANY, positive_entries
+from ._events import positive_entries
 from ._gibbs import Draw, Target
 from ._prepare import Prepared, check_sampler
 from ._result import EngineResult, of_draws
@@ -34,8 +34,8 @@ class Gibbs:
     Counts are given the component that each event came from (Cemgil 2009), which makes W and H gamma given the other;
     Gaussian noise makes each entry a truncated normal. Learned noise is drawn given W H alone, learned parameters of
     the priors from proper hyper-priors: a shape log-uniform from 0.03 to 30, a rate exponential with the mean that
-    gives W H the level of X. A sweep costs k operations for each event, so that NUTS is the better engine where counts
-    run into millions. Not for weights that are not whole.
+    gives W H the level of X. A sweep costs k operations for each event: slow where
+    counts run into millions. Not for weights that are not whole.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Gibbs:
     ) -> EngineResult:
         """Fit a resolved model."""
         self.check(model.parts[0])
-        _check_events(table)
+        _check_weights(table)
         engine = CAVI(starts=self.starts, precision=self.precision)
         start = engine.run(model, table, key, init)
         assert start.beliefs is not None
@@ -94,24 +94,13 @@ class _Task:
         likelihood, self.W, self.H = model.parts
         self.engine, self.model, self.table = engine, model, table
         self.prepared = ready = Prepared(model, table, np.dtype(engine.precision), pad=1)
-        self.unit_H = 1.0 if isinstance(self.H, Dirichlet) else ready.side_unit
-        self.unit_W = ready.unit / self.unit_H
-        if isinstance(self.H, Dirichlet):
-            total = ready.known.sum(1, keepdims=True)
-            ready.known = ready.known / np.where(total > 0, total, 1)
         quadratic = likelihood.background == "quadratic"
-        self.shrinkage, shared = None, None
-        if model.shrinkage is not None:
-            new = model.rank - (0 if model.known is None else len(model.known))
-            self.shrinkage = model.shrinkage.resolved(table.level, table.shape, max(new, 1), self.W, self.H)
-            b = self.shrinkage.b / ready.side_unit**self.W.power  # type: ignore[operator]
-            shared = Shared(ready.array(self.shrinkage.a), ready.array(b), self.shrinkage.sides)
         W, H = jax.tree.map(ready.array, (self.W, self.H))
         size = ready.size**2 * table.shape[1] if isinstance(self.H, Dirichlet) else ready.size
         self.target = Target(
             ready.data, ready.data.T if quadratic and ready.data.weight is not None else None,
             None if quadratic else positive_entries(table, ready.unit, ready.dtype), W, H, ready.array(ready.known),
-            shared, ready.array(size), learned_parameters(model), table.shape[0],
+            Shared.of(ready), ready.array(size), learned_parameters(model), table.shape[0],
         )  # fmt: skip
 
     def run(self, key: jax.Array, start: EngineResult) -> EngineResult:
@@ -119,9 +108,9 @@ class _Task:
         engine, (n, m), k = self.engine, self.table.shape, self.model.rank
         assert start.beliefs is not None
         states = [self._first(start.beliefs, jax.random.fold_in(key, chain)) for chain in range(engine.chains)]
-        thin = thinning(engine.chains, engine.draws, n, m, k, states[0].W.dtype.itemsize)
-        settings = f"{replace(engine, checkpoint=None)!r} jax {jax.__version__}"
-        mark = fingerprint(settings, self.table, self.model, jax.random.key_data(key))
+        thin = thinning(engine.chains, engine.draws, n, m, k)
+        settings = f"{replace(engine, checkpoint=None)!r} {jax.tree.structure(self.model)} jax {jax.__version__}"
+        mark = fingerprint(settings, self.table, self.model, jax.random.key_data(key), states)
         warmup, blocks = -(-engine.warmup // BLOCK), -(-engine.draws // (BLOCK * thin))
 
         def block(state: Draw, chain: int, index: int) -> tuple[Draw, Any]:
@@ -130,8 +119,7 @@ class _Task:
 
         kept = run_chains(block, states, warmup, blocks, engine.checkpoint, mark)
         draws, log_joint = jax.tree.map(lambda *parts: np.stack(parts).astype(float), *kept)
-        known = 0 if self.model.known is None else len(self.model.known)
-        found = align(self._in_units(draws, log_joint), start.H[start.best], known)
+        found = align(self._in_units(draws, log_joint), start.H[start.best], self.model.known_rows)
         rate_W = found.others.pop(UNIT_RATE).mean((0, 1))
         likelihood = self.prepared.learned_likelihood(jax.tree.map(lambda a: a.mean((0, 1)), draws.likelihood))
         steps = BLOCK * (warmup + blocks * thin)
@@ -142,7 +130,7 @@ class _Task:
         ready, n = self.prepared, self.table.shape[0]
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         factors = []
-        for q, unit in ((beliefs.W, self.unit_W), (beliefs.H, self.unit_H)):
+        for q, unit in ((beliefs.W, self.prepared.unit_W), (beliefs.H, self.prepared.unit_H)):
             mean, variance = (np.asarray(a, float) for a in (q.mean, q.variance))
             shape = np.maximum(mean**2 / np.maximum(4 * variance, 1e-30), 1e-3)
             factors.append(np.maximum(random.gamma(shape) * mean / shape / unit, 1e-6 * ready.size))
@@ -153,7 +141,7 @@ class _Task:
         rates = [
             np.broadcast_to(np.ravel(prior.rate), self.model.rank) * unit**side.power
             for prior, unit, side in (
-                (beliefs.prior_W, self.unit_W, self.W), (beliefs.prior_H, self.unit_H, self.H),
+                (beliefs.prior_W, self.prepared.unit_W, self.W), (beliefs.prior_H, self.prepared.unit_H, self.H),
             )
         ]  # fmt: skip
         noise = jax.tree.map(ready.array, beliefs.likelihood.in_units(ready.unit, self.table.level))
@@ -166,19 +154,19 @@ class _Task:
     def _in_units(self, draws: Any, log_joint: np.ndarray) -> Kept:
         """Return the draws in the units of X; the log joint of X in its own unit, with all constants of X."""
         ready, n = self.prepared, self.table.shape[0]
-        H = draws.H * self.unit_H
-        rate = draws.rate_W / self.unit_W**self.W.power / H.sum(3) ** self.W.power
+        H = draws.H * self.prepared.unit_H
+        rate = draws.rate_W / self.prepared.unit_W**self.W.power / H.sum(3) ** self.W.power
         others: dict[str, np.ndarray] = {"log_joint": log_joint + ready.constant, UNIT_RATE: rate}
-        for side, prior, unit in (("W", self.W, self.unit_W), ("H", self.H, self.unit_H)):
+        for side, prior, unit in (("W", self.W, self.prepared.unit_W), ("H", self.H, self.prepared.unit_H)):
             if f"shape_{side}" in self.target.learned:
                 others[f"shape_{side}"] = getattr(draws, f"shape_{side}")
-            owned = self.shrinkage is not None and side in self.shrinkage.sides
+            owned = self.prepared.shrinkage is not None and side in self.prepared.shrinkage.sides
             if owned or f"rate_{side}" in self.target.learned:
                 rate = getattr(draws, f"rate_{side}") / unit**prior.power
                 others[f"rate_{side}"] = rate if owned else rate[..., 0]
         if draws.likelihood.learned:
             others |= draws.likelihood.in_units(1 / ready.unit, self.table.level).noise()
-        return Kept(draws.W[:, :, :n] * self.unit_W, H, others)
+        return Kept(draws.W[:, :, :n] * self.prepared.unit_W, H, others)
 
 
 @jax.jit
@@ -195,8 +183,8 @@ def sweeps(target: Target, draw: Draw, key: jax.Array, thin: Array) -> tuple[Dra
     return jax.lax.scan(one, draw, jnp.arange(BLOCK))
 
 
-def _check_events(table: Table) -> None:
-    """Raise EngineError for what has no events, or too many of them."""
+def _check_weights(table: Table) -> None:
+    """Raise EngineError for weights that are not whole."""
     for name in ("weight", "row_weight", "col_weight"):
         given = getattr(table, name)
         values = None if given is None else given.data if table.is_sparse and name == "weight" else given
@@ -205,16 +193,3 @@ def _check_events(table: Table) -> None:
                 "Gibbs takes whole weights only: an entry of weight 2 is two observations, and half an event has no "
                 "component. Round the weights, or use engine=bn.CAVI()."
             )
-    if table.is_counts and float(table.values.sum()) * _most(table) > TOO_MANY:
-        raise EngineError(
-            f"Gibbs looks at every event, and X holds {table.values.sum():.3g}: more than {TOO_MANY:.3g}. Use "
-            "engine=bn.CAVI()."
-        )
-
-
-def _most(table: Table) -> float:
-    """Return the largest weight there can be."""
-    given = [
-        a for a in (None if table.is_sparse else table.weight, table.row_weight, table.col_weight) if a is not None
-    ]
-    return float(np.prod([np.max(a) for a in given]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -15,7 +15,6 @@ from .._types import Precision
 from ..likelihoods import Likelihood
 from ..model import Model
 from ..penalty import Penalty, Rates
-from ..priors import ARD
 from ._loop import STATUS, Tolerance
 from ._prepare import Prepared, check_options
 from ._problem import Problem, State
@@ -142,7 +141,7 @@ class _Task:
         status = tuple(STATUS[int(code)] for code in course.code)
         info = EngineInfo(objective, host(course.residual), np.asarray(course.steps), status, trace[np.isfinite(trace)])
         return EngineResult(
-            W, H, host(relevance)[:, :rank], best, likelihood, self._shrinkage(1.0), (self.W, self.H),
+            W, H, host(relevance)[:, :rank], best, likelihood, ready.shrinkage, (self.W, self.H),
             rates[0, :rank] / ready.side_unit**self.W.power, info,
         )  # fmt: skip
 
@@ -152,7 +151,7 @@ class _Task:
         rate_W, rate_H = (self._rate(prior) for prior in (self.W, self.H))
         if self.fixed is not None:
             rate_W[:rank] = self.fixed[1] * ready.side_unit**self.W.power
-        W, H, shrinkage = jax.tree.map(ready.array, (self.W, self.H, self._shrinkage(ready.side_unit)))
+        W, H, shrinkage = jax.tree.map(ready.array, (self.W, self.H, ready.shared))
         penalty = Penalty(
             W, H, shrinkage, Rates(ready.array(rate_W[None]), ready.array(rate_H[:, None])),
             jnp.asarray(ready.active), jnp.asarray(known), self.table.shape[0],
@@ -160,16 +159,6 @@ class _Task:
         data = ready.data
         transposed = data.T if self.method == "hals" and data.weight is not None and self.fixed is None else None
         return Problem(data, transposed, penalty, ready.array(1e-20 * ready.size), self.fixed is None)
-
-    def _shrinkage(self, side_unit: float) -> ARD | None:
-        """Return the shrinkage with its constants, for X in units of side_unit^2."""
-        shrinkage = self.model.shrinkage
-        if not isinstance(shrinkage, ARD):
-            return None
-        new = self.model.rank - (0 if self.model.known is None else len(self.model.known))
-        shrinkage = shrinkage.resolved(self.table.level, self.table.shape, max(new, 1), self.W, self.H)
-        assert shrinkage.b is not None
-        return replace(shrinkage, b=shrinkage.b / side_unit**self.W.power)
 
     def _rate(self, prior: Any) -> np.ndarray:
         ready = self.prepared

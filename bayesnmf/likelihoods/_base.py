@@ -68,6 +68,8 @@ class Likelihood:
     is_density: ClassVar[bool] = True
     noise_is_exact: ClassVar[bool] = False
     """Whether `update_noise` goes to the optimum itself, and not a step towards it."""
+    draws_exposure: ClassVar[bool] = False
+    """Whether a Gibbs sampler draws the `exposure` of each entry; else it is `slope` everywhere."""
     learned: bool = False
     """Whether the noise parameters are learned with W and H."""
 
@@ -132,12 +134,9 @@ class Likelihood:
         """Draw how many Poisson events are behind each x > 0: for counts, as many as there are."""
         return x
 
-    def exposure(self, key: jax.Array, x: Array, v: Array, weight: Array) -> jax.Array | None:
-        """Draw the exposure of each entry, given which the events are Poisson with mean ``exposure v``.
-
-        None where it is `slope` everywhere.
-        """
-        return None
+    def exposure(self, key: jax.Array, x: Array, v: Array, weight: Array) -> jax.Array:
+        """Draw the exposure of each entry, given which the events are Poisson with mean ``exposure v``."""
+        raise NotImplementedError  # pragma: no cover - only where draws_exposure
 
     def check(self) -> None:
         """Raise ModelError for parameters out of range."""

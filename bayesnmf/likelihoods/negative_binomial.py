@@ -52,6 +52,7 @@ class NegativeBinomial(Likelihood):
 
     support = "counts"
     powers = (0.0, 1.0)
+    draws_exposure = True
 
     dispersion: Number | None = None
     per_feature: bool = field(default=False, metadata={"static": True})
