@@ -161,19 +161,26 @@ def _spaced(paragraphs: Sequence[str]) -> list[str]:
     return [line for text in paragraphs for line in (text, "")]
 
 
-def _table(fit: Fit) -> str:
+def component_table(fit: Fit) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table of components, with what the fit has: intervals, and other starts."""
     table = fit.summary(top=4)
     sure = "share_low" in table and bool(table["share_low"].notna().all())
-    head = ["component", f"share of mass{', 90% interval' if sure else ''}", "found by starts", "largest features"]
+    compared = bool(table["recurrence"].notna().any())
+    head = ["component", f"share of mass{', 90% interval' if sure else ''}"]
+    head += ["found by starts"] * compared + ["largest features"]
     rows = []
     for k, row in table.iterrows():
-        recurrence = "" if np.isnan(row["recurrence"]) else f"{100 * row['recurrence']:.0f}%"
-        features = str(row["top_features"]).replace("|", "\\|")
         share = f"{100 * row['share']:.1f}%"
         if sure:
             share += f" ({100 * row['share_low']:.1f} to {100 * row['share_high']:.1f})"
-        rows.append([str(k), share, recurrence, features])
-    return markdown_table(head, rows)
+        recurrence = [f"{100 * row['recurrence']:.0f}%"] if compared else []
+        rows.append([str(k), share, *recurrence, str(row["top_features"])])
+    return head, rows
+
+
+def _table(fit: Fit) -> str:
+    head, rows = component_table(fit)
+    return markdown_table(head, [[text.replace("|", "\\|") for text in row] for row in rows])
 
 
 def _intervals(fit: Fit) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
@@ -13,7 +12,7 @@ from rich.table import Table
 
 from .. import datasets
 from ..engines import CAVI, MAP
-from ..report import page, write_tables
+from ..report import component_table, page, write_tables
 from ..result import Fit
 from . import breast, ca1, songbird
 from ._story import Stage
@@ -61,17 +60,12 @@ def run_demo(
     write_tables(fit, out)
     story.figure.savefig(out / "fit.png", dpi=200)
     (out / "report.md").write_text(page(fit, story.title, lead, story.found, story.cautions), encoding="utf-8")
-    console.print(component_table(fit))
+    head, rows = component_table(fit)
+    shown = Table(*head)
+    for row in rows:
+        shown.add_row(*map(escape, row))
+    console.print(shown)
     for text in story.found:
         console.print(Markdown(text))
     console.print(f"Wrote {out / 'report.md'}, the figure fit.png, the tables and fit.nc.")
     return fit
-
-
-def component_table(fit: Fit) -> Table:
-    """Return the table of components for a console."""
-    table = Table("component", "share", "found by starts", "largest features")
-    for k, row in fit.summary(top=4).iterrows():
-        recurrence = "-" if np.isnan(row["recurrence"]) else f"{row['recurrence']:.0%}"
-        table.add_row(str(k), f"{row['share']:.1%}", recurrence, escape(row["top_features"]))
-    return table
