@@ -62,8 +62,8 @@ def interval_findings(posterior: Posterior | Sampled) -> list[Finding]:
         return [
             Finding(
                 "intervals_of_mean_field",
-                "intervals ignore how W and H move together, and are too narrow: linear response knows no Dirichlet "
-                "rows, and its work is bounded. Use Gamma() on H, or fewer features or components.",
+                "intervals ignore how W and H move together, and are too narrow: the work of linear response is "
+                "bounded. Use fewer features or components.",
             )
         ]
     return []

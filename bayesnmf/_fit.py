@@ -147,7 +147,7 @@ def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
     result = engine.run(model, table, key, (W0, fit.H), fit.posterior.beliefs)
     assert result.beliefs is not None
     posterior = fit.posterior.projected(result.beliefs.W, table)
-    return Projection(posterior.means[0], _course(result, engine), posterior)
+    return Projection(posterior.means[0], _course(result, engine) + tuple(interval_findings(posterior)), posterior)
 
 
 def _stated(model: Model | None, rank: int | str | None, likelihood: Likelihood | None) -> Model:

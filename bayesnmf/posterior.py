@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from ._errors import EngineError
 from ._input import Table
+from ._linear import Estimate, Linear, LinearOfColumns, unit_sums
 from .align import unit_rows
 from .engines._curvature import Moved
 from .engines._families import Conditional, Dirichlets, Gammas
@@ -26,25 +27,7 @@ Name = Literal["W", "H", "mean", "mass", "share"]
 MOST_WORK = 2e13
 """Operations of a linear response beyond which intervals are those of the mean field: some minutes on two cores."""
 MOST_COORDINATES = 8000
-"""Coordinates of H, 2 k m, beyond which they are too."""
-
-
-class Estimate(NamedTuple):
-    """Mean and variance of a quantity."""
-
-    mean: np.ndarray
-    variance: np.ndarray
-
-    def interval(self, prob: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the equal-tailed interval of the Gamma with this mean and variance."""
-        from scipy.special import gammaincinv
-
-        spread = np.where(self.variance > 0, self.variance, np.inf)
-        shape = np.where(self.mean > 0, self.mean**2 / spread, 1)
-        scale = np.where(self.mean > 0, spread / np.where(self.mean > 0, self.mean, 1), 0)
-        known = self.variance <= 0
-        ends = [np.where(known, self.mean, gammaincinv(shape, q) * scale) for q in ((1 - prob) / 2, (1 + prob) / 2)]
-        return ends[0], ends[1]
+"""Coordinates of the smaller side, 2 k min(n, m), beyond which they are too."""
 
 
 @dataclass(frozen=True)
@@ -110,38 +93,57 @@ class Posterior:
     @property
     def work(self) -> float:
         """Operations that a linear response takes, about."""
-        n, k = self.W.mean.shape
-        return n * 2 * k * (2.0 * self.H.mean.size) ** 2
+        return self._work(self._of_columns)[0]
 
     @property
     def has_response(self) -> bool:
         """Whether there is a linear response, and it is affordable."""
-        small = self.work <= MOST_WORK and 2 * self.H.mean.size <= MOST_COORDINATES
-        known = self.fitted is None or self.fitted.has_response
-        return self.linear and small and known and not isinstance(self.H, Dirichlets)
+        known = self.fitted is None or (self.fitted.linear and self.fitted._affords(of_columns=False))
+        return self.linear and known and self._affords(self._of_columns)
 
-    @cached_property
+    @property
+    def _of_columns(self) -> bool:
+        """Whether columns of H are eliminated: they are more than the rows of W, and nothing joins them."""
+        by_feature = any(np.ndim(leaf) for leaf in jax.tree.leaves(self.likelihood)) or isinstance(self.H, Dirichlets)
+        return self.fitted is None and not by_feature and self.W.mean.shape[0] < self.H.mean.shape[1]
+
+    def _work(self, of_columns: bool) -> tuple[float, int]:
+        """Return operations, about, and coordinates of the side that is left."""
+        (n, k), m = self.W.mean.shape, self.H.mean.shape[1]
+        many, few = (m, n) if of_columns else (n, m)
+        return many * 2.0 * k * (2.0 * k * few) ** 2, 2 * k * few
+
+    def _affords(self, of_columns: bool) -> bool:
+        work, coordinates = self._work(of_columns)
+        return work <= MOST_WORK and coordinates <= MOST_COORDINATES
+
+    @property
     def moved(self) -> tuple[Moved, Moved]:
         """W and H as they may move."""
-        if isinstance(self.H, Dirichlets):
-            raise EngineError("Linear response does not know Dirichlet rows yet: use method='mean_field'.")
-        of = Moved.of_truncated if isinstance(self.H, TruncatedNormals) else Moved.of_gamma
-        W, H = (of(*(np.asarray(a, float) for a in jax.tree.leaves(q))) for q in (self.W, self.H))
+        of: dict[Any, Any] = {
+            Gammas: Moved.of_gamma,
+            Dirichlets: Moved.of_dirichlet,
+            TruncatedNormals: Moved.of_truncated,
+        }
+        W, H = (of[type(q)](*(np.asarray(a, float) for a in jax.tree.leaves(q))) for q in (self.W, self.H))
         return W, H.known(np.arange(len(H.mean)) < self.known, H.mean)
 
     @cached_property
-    def response(self) -> Response:
+    def linear_response(self) -> Linear:
         """How W and H move together."""
+        W, H = self.moved
         if self.fitted is not None:
-            return self.fitted.response
-        try:
-            return Response.at(*self.moved, self.hyper, self.likelihood, self.rows)
-        except np.linalg.LinAlgError:
-            raise EngineError(
-                "Linear response needs a posterior at its optimum, and this one is not: the fit stopped before, or "
-                "shrinkage dropped components that still held a part of X. Go on from here with init=fit, "
-                "rank=fit.rank and more max_steps, or use method='mean_field', which is too narrow."
-            ) from None
+            return Linear(self.fitted.response_of_H, W, H, self.rows)
+        if not self._of_columns:
+            return Linear(self.response_of_H, W, H, self.rows)
+        turned = (Moved(*(a.T for a in side)) for side in (H, W))
+        hyper = self.hyper._replace(W=self.hyper.H, H=self.hyper.W)
+        return LinearOfColumns(_response(*turned, hyper, self.likelihood, self.columns, False), W, H, self.columns)
+
+    @cached_property
+    def response_of_H(self) -> Response:
+        """How H moves, with the rows of W eliminated."""
+        return _response(*self.moved, self.hyper, self.likelihood, self.rows, isinstance(self.H, Dirichlets))
 
     @property
     def hyper(self) -> Hyper:
@@ -179,7 +181,7 @@ class Posterior:
                 shared = np.zeros((2, k))
                 shared[self.W.power - 1, j] = -root / self.W.power
                 gradients["W"].append(shared)
-                gradients["H"].append(shared)
+                gradients["H"].append(np.zeros((2, k)) if isinstance(self.H, Dirichlets) else shared)
             blocks.append(np.eye(k))
         p = sum(map(len, blocks))
         W, H = (np.array(gradients[side]).reshape(p, 2, k).swapaxes(0, 1) for side in ("W", "H"))
@@ -188,6 +190,10 @@ class Posterior:
     def rows(self, part: slice) -> Rows:
         """Return some samples, dense."""
         return Rows(*map(np.ascontiguousarray, dense_rows(self.table, part)))
+
+    def columns(self, part: slice) -> Rows:
+        """Return some features as rows, dense."""
+        return Rows(*(np.ascontiguousarray(a.T) for a in dense_rows(self.table, slice(0, len(self.W.mean)), part)))
 
     def interval(self, name: Name, prob: float, method: Method | None) -> tuple[np.ndarray, np.ndarray]:
         """Return equal-tailed intervals: of linear response where there is one, unless `method` says otherwise."""
@@ -214,7 +220,7 @@ class Posterior:
             return self._mean_field[name]
         if method != "linear_response":
             raise EngineError(f'Expected method to be "linear_response" or "mean_field"; got {method!r}.')
-        return self._of_mean if name == "mean" else self._of_factors[name]
+        return self.linear_response.mean if name == "mean" else self.linear_response.factors[name]
 
     def draws(self, size: int, seed: int) -> dict[str, np.ndarray]:
         """Return draws of W (size, n, k) and H (size, k, m), rows of H summing to 1.
@@ -222,40 +228,18 @@ class Posterior:
         They have the response's covariance, or are of the mean field where there is none.
         """
         random = np.random.default_rng(seed)
-        if not self.has_response:
-            drawn = self._mean_field_draw("H", random, size)
-            return {"W": self._mean_field_draw("W", random, size) * drawn.sum(2)[:, None], "H": _unit(drawn)}
-        response, (W, H) = self.response, self.moved
-        k, scale = len(H.mean), H.mean.sum(1)
-        z, drawn_H, of_scale = self._draw_H(random, size)
-        spread = self._of_factors["W"].variance
-        drawn_W = np.empty((size, *W.mean.shape))
-        for part, own, t in response.rows(W, self.rows):
-            root = np.linalg.cholesky(own + 1e-12 * np.eye(k) * np.einsum("rkk->r", own)[:, None, None])
-            noise = np.einsum("rkl,srl->srk", root, random.standard_normal((size, *own.shape[:2])))
-            moved = scale * (noise - np.einsum("rkz,zs->srk", t, z)) + W.mean[part] * of_scale[:, None]
-            drawn_W[:, part] = _quantile(W.mean[part] * scale, moved, spread[part])
-        return {"W": drawn_W, "H": drawn_H}
+        if self.has_response:
+            W, H = self.linear_response.draws(random, size)
+            return {"W": W, "H": H}
+        drawn = self._mean_field_draw("H", random, size)
+        return {"W": self._mean_field_draw("W", random, size) * drawn.sum(2)[:, None], "H": unit_sums(drawn)}
 
     def draws_of_H(self, size: int, seed: int | list[int]) -> np.ndarray:
-        """Return the H of `draws`, without the work that W takes."""
+        """Return the H of `draws`, without the work that W takes where that can be."""
         random = np.random.default_rng(seed)
-        return self._draw_H(random, size)[1] if self.has_response else _unit(self._mean_field_draw("H", random, size))
-
-    def _draw_H(self, random: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return draws in the coordinates of the response (coordinates, size), of H (size, k, m), and of row sums.
-
-        H has unit row sums from the start: what moves from W to H and leaves W H as it is is known by the priors alone,
-        too badly for straight lines.
-        """
-        from scipy.linalg import solve_triangular
-
-        response, (_, H) = self.response, self.moved
-        z = solve_triangular(response.lower, random.standard_normal((response.size, size)), lower=True, trans="T")
-        moved = z[: H.mean.size].T.reshape(size, *H.mean.shape) * H.ee
-        of_scale, unit = moved.sum(2), self._of_factors["H"]
-        moved = (moved - unit.mean * of_scale[:, :, None]) / H.mean.sum(1)[:, None]
-        return z, _unit(_quantile(unit.mean, moved, unit.variance)), of_scale
+        if self.has_response:
+            return self.linear_response.draws_of_H(random, size)
+        return unit_sums(self._mean_field_draw("H", random, size))
 
     def _mean_field_draw(self, side: Literal["W", "H"], random: np.random.Generator, size: int) -> np.ndarray:
         q = self.W if side == "W" else self.H
@@ -270,44 +254,6 @@ class Posterior:
         if side == "H":
             drawn[:, : self.known] = self._moments[1][0][: self.known]
         return drawn
-
-    @cached_property
-    def _of_factors(self) -> dict[str, Estimate]:
-        response, (W, H) = self.response, self.moved
-        k, m = H.mean.shape
-        size = H.mean.sum(1)
-        unit = H.mean / size[:, None]
-        # rows of H scaled to sum to 1: d(h / S) = dh / S - (h / S) dS / S
-        each = _each(k, m)
-        scaled = (each - unit[:, :, None, None] * each.sum(1)[:, None]) / size[:, None, None, None]
-        sums = response.solve(response.gradient(each.sum(1)))
-        variance_W, total, moved = np.zeros(W.mean.shape), np.zeros((k, k)), np.zeros((response.size, k))
-        for part, own, t in response.rows(W, self.rows):
-            joint = W.mean[part] * sums[:, None] - size * response.solve(t)
-            variance_W[part] = size**2 * np.einsum("rkk->rk", own) + (joint**2).sum(0)
-            total += own.sum(0)
-            moved += joint.sum(1)
-        mass = W.mean.sum(0) * size
-        covariance = np.outer(size, size) * total + moved.T @ moved
-        share = mass / mass.sum()
-        by_share = (np.eye(k) - share[:, None]) / mass.sum()
-        return {
-            "W": Estimate(W.mean * size, variance_W),
-            "H": Estimate(unit, (response.solve(response.gradient(scaled)) ** 2).sum(0)),
-            "mass": Estimate(mass, np.diag(covariance)),
-            "share": Estimate(share, np.einsum("kl,lp,kp->k", by_share, covariance, by_share)),
-        }
-
-    @cached_property
-    def _of_mean(self) -> Estimate:
-        response, (W, H) = self.response, self.moved
-        of_H = response.solve(response.gradient(_each(*H.mean.shape)))
-        variance = np.zeros((len(W.mean), H.mean.shape[1]))
-        for part, own, t in response.rows(W, self.rows):
-            joint = np.einsum("rk,zkj->zrj", W.mean[part], of_H, optimize=True)
-            joint -= np.einsum("zrk,kj->zrj", response.solve(t), H.mean, optimize=True)
-            variance[part] = np.einsum("kj,rkl,lj->rj", H.mean, own, H.mean, optimize=True) + (joint**2).sum(0)
-        return Estimate(W.mean @ H.mean, variance)
 
     @cached_property
     def _moments(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -337,21 +283,12 @@ class Posterior:
         }
 
 
-def _each(k: int, m: int) -> np.ndarray:
-    """Return the gradient of each entry of H, (k, m, k, m)."""
-    return np.eye(k * m).reshape(k, m, k, m)
-
-
-def _unit(H: np.ndarray) -> np.ndarray:
-    return H / np.maximum(H.sum(2, keepdims=True), np.finfo(float).tiny)
-
-
-def _quantile(mean: np.ndarray, deviation: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Return Gamma variables with this mean and variance at the ranks of normal deviations."""
-    from scipy.special import gammaincinv, ndtr
-
-    known = variance <= 0
-    spread = np.where(known, 1, variance)
-    shape = np.where(known, 1, mean**2 / spread)
-    rank = np.clip(ndtr(deviation / np.sqrt(spread)), 1e-12, 1 - 1e-12)
-    return np.where(known, mean, gammaincinv(shape, rank) * spread / np.where(known, 1, mean))
+def _response(*given: Any) -> Response:
+    try:
+        return Response.at(*given)
+    except np.linalg.LinAlgError:
+        raise EngineError(
+            "Linear response needs a posterior at its optimum, and this one is not: the fit stopped before, or "
+            "shrinkage dropped components that still held a part of X. Go on from here with init=fit, "
+            "rank=fit.rank and more max_steps, or use method='mean_field', which is too narrow."
+        ) from None

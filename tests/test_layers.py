@@ -13,7 +13,7 @@ LAYERS = [
     {"likelihoods", "priors"},
     {"model", "penalty", "data", "_input", "result"},
     {"engines"},
-    {"posterior", "sampled"},
+    {"_linear", "posterior", "sampled"},
     {"_resolve", "_checks", "_fit", "_storage"},
     {"summaries", "datasets", "datatree"},
     {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},

@@ -58,7 +58,7 @@ def stopped_early() -> bn.Fit:
 def mean_field() -> bn.Fit:
     fit = posterior()
     assert fit.posterior is not None
-    return replace(fit, posterior=replace(fit.posterior, H=Dirichlets(fit.posterior.H.shape)))  # type: ignore[union-attr]
+    return replace(fit, posterior=replace(fit.posterior, H=Dirichlets(fit.posterior.H.shape), linear=False))  # type: ignore[union-attr]
 
 
 FITS = {

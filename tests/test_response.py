@@ -12,6 +12,8 @@ from helpers import BELIEFS, Ascent, intensities, moved, no_moves, observations,
 from jax.flatten_util import ravel_pytree
 
 import bayesnmf as bn
+from bayesnmf._linear import Linear, LinearOfColumns
+from bayesnmf.engines._curvature import Moved
 from bayesnmf.engines._families import Gammas
 from bayesnmf.posterior import Posterior
 
@@ -104,20 +106,29 @@ def _at(problem: Any, state: Any, logs: Any, sides: tuple) -> tuple[Any, Any, An
     return jax.grad(lambda logs: problem.elbo(moved(state, logs, sides)))(logs), W.hi[: problem.n], H.hi
 
 
-def full_covariance(posterior: Posterior) -> np.ndarray:
+def full_covariance(linear: Linear) -> np.ndarray:
     """Return the response's covariance of all entries of W, then H, before rows of H are scaled."""
-    response, (W, H) = posterior.response, posterior.moved
+    turned = isinstance(linear, LinearOfColumns)
+    response, W, H = linear.response, linear.W, linear.H
+    W, H = (Moved(*(a.T for a in side)) for side in (H, W)) if turned else (W, H)
     k, m = H.mean.shape
     of_H = response.solve(response.gradient(np.eye(k * m).reshape(k * m, k, m)))
     of_W = np.zeros((response.size, W.mean.size))
     covariance = np.zeros((W.mean.size + k * m,) * 2)
-    for part, own, t in response.rows(W, posterior.rows):
+    for part, own, t in response.rows(W, linear.rows):
         for r, i in enumerate(range(*part.indices(len(W.mean)))):
             at = slice(i * k, (i + 1) * k)
             of_W[:, at] = -response.solve(t[r])
             covariance[at, at] = own[r]
     both = np.concatenate([of_W, of_H], 1)
-    return covariance + both.T @ both
+    covariance += both.T @ both
+    if not turned:
+        return covariance
+    n = len(W.mean)  # of features, rows of H' first: put W (samples, k) first, then H (k, features)
+    of_columns = np.arange(n * k).reshape(n, k).T.ravel()
+    of_rows = n * k + np.arange(k * m).reshape(k, m).T.ravel()
+    order = np.concatenate([of_rows, of_columns])
+    return covariance[np.ix_(order, order)]
 
 
 GIVEN: dict[str, Any] = {"W": bn.Gamma(1.5, mean=4.0), "H": bn.Gamma(1.2, mean=1.0)}
@@ -132,23 +143,46 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "dispersion learned": ("negative-binomial", {"W": bn.Exponential(), "H": bn.Exponential()}),
     "dispersions learned": ("negative-binomial-per-feature", GIVEN),
     "jumps learned": ("compound-poisson", GIVEN),
+    "variance given": ("gaussian-fixed", {"W": bn.Exponential(mean=4.0), "H": bn.Exponential(mean=1.0)}),
     "variance learned": ("gaussian", {"W": bn.Exponential(mean=4.0), "H": bn.Exponential(mean=1.0)}),
 }
+WIDE = "priors learned", "a row known", "shrinkage", "dispersion learned", "variance given", "jumps learned"
+"""Cases that are run with fewer samples than features too, where columns of H are eliminated."""
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_covariance_is_that_of_the_dense_hessian(case: str) -> None:
+@pytest.mark.parametrize(("case", "n"), [(case, 8) for case in CASES] + [(case, 5) for case in WIDE])
+def test_the_covariance_is_that_of_the_dense_hessian(case: str, n: int) -> None:
     """Of W and H before they are scaled as a whole; of all that has intervals by the delta method."""
     likelihood, parts = CASES[case]
-    ascent = converged(likelihood, **parts)
+    ascent = converged(likelihood, n, **parts)
     posterior, expected = ascent.posterior, dense_covariance(ascent)
-    found = full_covariance(posterior)
+    assert isinstance(posterior.linear_response, LinearOfColumns) == (n < 6)
+    found = full_covariance(posterior.linear_response)
     scale = np.sqrt(np.outer(*(np.maximum(np.diag(expected["raw"]), 1e-12),) * 2))
     np.testing.assert_allclose(found / scale, expected["raw"] / scale, atol=1e-4)
     for name in NAMES:
         variance = posterior.estimate(name, "linear_response").variance  # type: ignore[arg-type]
         own = np.diag(expected[name]).reshape(variance.shape)
         np.testing.assert_allclose(variance, own, rtol=1e-4, atol=1e-9 * own.max())
+
+
+def test_rows_that_sum_to_1_are_gammas_given_their_sums() -> None:
+    """The response of a Dirichlet H is that of Gammas whose sums move a little, given that they do not."""
+    ascent = converged("poisson", W=bn.Gamma(1.5, mean=40.0), H=bn.Dirichlet(0.8))
+    posterior = ascent.posterior
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bayesnmf.engines._response.STIFF", 10.0)
+        free = full_covariance(replace(posterior).linear_response)
+    n, (k, m) = len(posterior.W.mean), posterior.H.mean.shape
+    sums = np.zeros((k, len(free)))
+    for c in range(k):
+        sums[c, n * k + c * m : n * k + (c + 1) * m] = 1
+    joint = free @ sums.T
+    expected = free - joint @ np.linalg.solve(sums @ joint, joint.T)
+    scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    np.testing.assert_allclose(full_covariance(posterior.linear_response) / scale, expected / scale, atol=2e-4)
+    draws = posterior.draws(100, 0)
+    np.testing.assert_allclose(draws["H"].sum(2), 1)
 
 
 def test_the_covariance_is_how_the_means_answer_to_a_push() -> None:
@@ -158,7 +192,7 @@ def test_the_covariance_is_how_the_means_answer_to_a_push() -> None:
     """
     ascent = converged("poisson", **GIVEN)
     posterior = ascent.posterior
-    covariance = full_covariance(posterior)
+    covariance = full_covariance(posterior.linear_response)
     ascent.trim()
     problem, state = replace(ascent.problem, learned=()), ascent.state
     n, (k, m) = problem.n, state.H.shape.shape
@@ -183,12 +217,16 @@ def test_the_covariance_is_how_the_means_answer_to_a_push() -> None:
     np.testing.assert_allclose(found / scale, covariance / scale, atol=1e-4)
 
 
-@pytest.fixture(scope="module")
-def sharp() -> Posterior:
-    """Return a posterior of which most entries are nearly normal: hundreds of counts, and samples of one part."""
+@pytest.fixture(scope="module", params=["rows", "columns"])
+def sharp(request: pytest.FixtureRequest) -> Posterior:
+    """Return a posterior of which most entries are nearly normal: hundreds of counts, and samples of one part.
+
+    Rows of W are eliminated in one, columns of H in the other.
+    """
     with jax.enable_x64(True):
         W = 400.0 * np.array([[3, 0.1], [0.1, 2], [2, 2], [1, 3], [4, 0.1], [0.1, 5], [1, 1], [3, 1]])
         H = np.array([[5, 4, 3, 2, 1, 0.1], [0.1, 1, 1, 3, 4, 5]])
+        W, H = (W, H) if request.param == "rows" else (H.T, W.T)
         X = np.random.default_rng(2).poisson(W @ H).astype(float)
         level = float(np.sqrt(X.mean() / 2))
         ascent = Ascent(X, bn.Model(2, bn.Poisson(), W=bn.Gamma(1.5, mean=level), H=bn.Gamma(1.2, mean=level)))
@@ -222,7 +260,7 @@ def test_draws_have_the_means_and_variances_of_the_response(sharp: Posterior) ->
 
 def test_draws_are_correlated_as_the_response_says(sharp: Posterior) -> None:
     """W and H as they are scaled, where an entry is known to a tenth."""
-    draws, covariance = sharp.draws(SIZE, 3), full_covariance(sharp)
+    draws, covariance = sharp.draws(SIZE, 3), full_covariance(sharp.linear_response)
     W, H = sharp.W.mean, sharp.H.mean
     (n, k), m, size = W.shape, H.shape[1], H.sum(1)
     J = np.zeros((n * k + k * m, n * k + k * m))

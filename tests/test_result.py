@@ -50,9 +50,9 @@ def only(fit: bn.Fit, kept: slice) -> bn.Fit:
 
 
 def with_dirichlet(fit: bn.Fit) -> bn.Fit:
-    """Return a fit whose rows of H have a Dirichlet posterior, for which there is no linear response."""
+    """Return a fit whose rows of H have a Dirichlet posterior, and which is no optimum to take a response at."""
     assert fit.posterior is not None
-    return replace(fit, posterior=replace(fit.posterior, H=Dirichlets(fit.posterior.H.shape)))
+    return replace(fit, posterior=replace(fit.posterior, H=Dirichlets(fit.posterior.H.shape), linear=False))
 
 
 def with_normals(fit: bn.Fit) -> bn.Fit:
@@ -182,7 +182,7 @@ def test_new_samples_move_with_the_components_of_the_fit(fit: bn.Fit, monkeypatc
     new, all_again = fit.project(X[:4]), fit.project(X)
     assert new.posterior is not None
     assert fit.posterior is not None
-    assert new.posterior.response is fit.posterior.response
+    assert new.posterior.linear_response.response is fit.posterior.response_of_H
     for found, expected in zip(all_again.interval(), fit.interval("W"), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.05)
     # what cannot be said of the fit cannot be said of fewer samples either

@@ -38,6 +38,14 @@ class Moved(NamedTuple):
         return cls(mean, digamma(shape) - np.log(rate), np.sqrt(shape) / rate, 1 / np.sqrt(shape), np.sqrt(left))
 
     @classmethod
+    def of_dirichlet(cls, shape: np.ndarray) -> Moved:
+        """Return a factor of Gammas that has these rows where they sum to 1, which `Response` sees to."""
+        from scipy.special import digamma
+
+        total = shape.sum(1, keepdims=True)
+        return cls.of_gamma(shape, total)._replace(second=digamma(shape) - digamma(total))
+
+    @classmethod
     def of_truncated(cls, linear: np.ndarray, quadratic: np.ndarray) -> Moved:
         """Return a factor of truncated normals, from their first four moments."""
         z = linear / np.sqrt(quadratic)

@@ -148,21 +148,26 @@ class Dirichlets(NamedTuple):
         def at(share: Array) -> Dirichlets:
             return Dirichlets(self.shape + share * (target - row - self.shape))
 
-        def value(share: Array) -> jax.Array:
+        def value(share: Array) -> tuple[jax.Array, jax.Array]:
             shape = at(share).shape
             usable = jnp.all(shape > 0, 1)
             q = Dirichlets(jnp.where(usable[:, None], shape, self.shape))
-            gain = jnp.sum((target - prior.shape) * q.log_mean - down * q.mean - q.divergence(prior), 1)
-            return jnp.where(usable, gain, -jnp.inf)
+            terms = (target - prior.shape) * q.log_mean - down * q.mean - q.divergence(prior)
+            return jnp.where(usable, jnp.sum(terms, 1), -jnp.inf), jnp.sum(jnp.abs(terms), 1)
 
-        best = shares[jnp.argmax(jax.vmap(value)(shares), 0)]
+        gain, size = jax.vmap(value)(shares)
+        # near the optimum gains are below rounding: the longest step is taken that loses no more than that
+        least = jnp.max(gain, 0) - jnp.finfo(target.dtype).eps * size[-1]
+        best = shares[jnp.argmax(gain >= least[None], 0)]
         return at(best[:, None])
 
     def divergence(self, prior: Conditional) -> jax.Array:
-        """Return KL(q || prior), spread over the entries of each row."""
-        m = self.shape.shape[1]
-        own = log_gamma(self.total) - log_gamma(m * prior.shape)
-        return own / m - log_gamma(self.shape) + log_gamma(prior.shape) + (self.shape - prior.shape) * self.log_mean
+        """Return KL(q || prior), spread over the entries of each row, in terms that stay small for large shapes."""
+        m, a, total = self.shape.shape[1], self.shape, self.total
+        own = 0.5 * jnp.log(a / (2 * jnp.pi)) - log_less_digamma(a) - stirling(a)
+        of_row = 0.5 * jnp.log(total / (2 * jnp.pi)) - log_less_digamma(total) - stirling(total)
+        constant = log_gamma(prior.shape) - log_gamma(m * prior.shape) / m
+        return own - of_row / m - prior.shape * self.log_mean + constant
 
     def _natural_gradient(self, down: Array) -> jax.Array:
         """Return F^-1 d(down' E h), with F the Fisher information of the row (Sherman and Morrison)."""

@@ -53,17 +53,23 @@ class Rows(NamedTuple):
     factor: np.ndarray
 
 
-def dense_rows(table: Table, part: slice) -> Rows:
-    """Return some rows of a table, with all weights and all offsets multiplied out."""
+def dense_rows(table: Table, part: slice, columns: slice = slice(None)) -> Rows:
+    """Return some rows of a table, of all or some features, with all weights and all offsets multiplied out."""
     n, m = table.shape
-    x: Any = table.X[part]
-    weight: Any = np.ones((part.stop - part.start, m)) if table.weight is None else table.weight[part]
-    if table.is_sparse:
-        x = x.toarray()
-        weight = weight if table.weight is None else 1 - weight.toarray()
-    row_weight, row_factor = (np.ones(n) if a is None else a for a in (table.row_weight, table.row_factor))
-    col_weight, col_factor = (np.ones(m) if a is None else a for a in (table.col_weight, table.col_factor))
-    return Rows(np.asarray(x, float), weight * row_weight[part, None] * col_weight, row_factor[part, None] * col_factor)
+
+    def some(matrix: Any) -> Any:
+        found = matrix[part, columns]
+        return found.toarray() if table.is_sparse else found
+
+    def along(a: np.ndarray | None, length: int) -> np.ndarray:
+        return np.ones(length) if a is None else a
+
+    x = np.asarray(some(table.X), float)
+    weight: Any = np.ones(x.shape) if table.weight is None else some(table.weight)
+    weight = 1 - weight if table.is_sparse and table.weight is not None else weight
+    row_weight, row_factor = (along(a, n)[part, None] for a in (table.row_weight, table.row_factor))
+    col_weight, col_factor = (along(a, m)[columns] for a in (table.col_weight, table.col_factor))
+    return Rows(x, weight * row_weight * col_weight, row_factor * col_factor)
 
 
 @jax.jit

@@ -16,6 +16,9 @@ from ._prepare import Rows
 CHUNK = 2**24
 """Numbers that are held at a time."""
 
+STIFF = 1e8
+"""Precision of a sum that does not move, against a prior one of 1."""
+
 
 class Hyper(NamedTuple):
     """Parameters of the priors that move too: what each adds to the gradient in E w and E log w, and their own block.
@@ -33,10 +36,11 @@ class Response:
     """Covariance of W and H about a posterior at its optimum: ``(V^-1 - D'')^-1`` in the moments (E w, E log w).
 
     V is their covariance under q, D'' the Hessian of the expected log-likelihood and log-priors (Giordano, Broderick
-    and Jordan
-    2018, JMLR 19, 51). Rows of W are independent given all else, so they are eliminated one by one; `lower` is the
-    Cholesky factor of what is left: the whitened moments of H, the priors' parameters, the logarithms of the noise
-    parameters.
+    and Jordan 2018, JMLR 19, 51). Rows of W are independent given all else, so they are eliminated one by one; `lower`
+    is the Cholesky factor of what is left: the whitened moments of H, the priors' parameters, the logarithms of the
+    noise parameters.
+
+    A Dirichlet row is one of independent Gammas given that they sum to 1: with `fixed_sums` nothing may move the sums.
 
     Raises `numpy.linalg.LinAlgError` where the posterior is not at an optimum.
     """
@@ -47,7 +51,9 @@ class Response:
     lower: np.ndarray
 
     @classmethod
-    def at(cls, W: Moved, H: Moved, hyper: Hyper, likelihood: Likelihood, rows: Callable[[slice], Rows]) -> Response:
+    def at(
+        cls, W: Moved, H: Moved, hyper: Hyper, likelihood: Likelihood, rows: Callable[[slice], Rows], fixed_sums: bool
+    ) -> Response:
         """Return the response of a fit to its data."""
         response = cls(H, hyper, likelihood, np.zeros((0, 0)))
         schur = np.eye(response.size)
@@ -56,6 +62,10 @@ class Response:
             flat = G.reshape(-1, response.size)
             schur -= flat.T @ flat
             response._add_columns(schur, own)
+        if fixed_sums:
+            k, m = H.mean.shape
+            for place, ee in zip(np.arange(k * m).reshape(k, m), H.ee, strict=True):
+                schur[np.ix_(place, place)] += STIFF * np.outer(ee, ee) / max(ee @ ee, np.finfo(float).tiny)
         return cls(H, hyper, likelihood, np.linalg.cholesky((schur + schur.T) / 2))
 
     @property
