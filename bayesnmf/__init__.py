@@ -11,6 +11,8 @@ from ._fit import fit as fit
 from ._storage import load as load
 from .engines import CAVI as CAVI
 from .engines import MAP as MAP
+from .engines import NUTS as NUTS
+from .engines import SVI as SVI
 from .engines import Gibbs as Gibbs
 from .likelihoods import BetaDivergence as BetaDivergence
 from .likelihoods import CompoundPoisson as CompoundPoisson

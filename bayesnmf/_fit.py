@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from ._checks import interval_findings, noise_findings
 from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, split_negative
+from ._programs import fit_program
 from ._resolve import auto_model, resolve
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
-from .engines import CAVI, Engine, Gibbs
+from .engines import CAVI, MAP, Engine
 from .engines._families import Conditional
 from .engines._result import EngineResult
 from .engines._variational import Beliefs, Family
@@ -30,7 +31,7 @@ Seed = int | jax.Array
 
 def fit(
     X: MatrixLike,
-    model: Model | None = None,
+    model: Model | Callable[..., Any] | None = None,
     *,
     rank: int | str | None = None,
     likelihood: Likelihood | None = None,
@@ -51,16 +52,18 @@ def fit(
     X : matrix of shape (n, m)
         numpy or JAX array, scipy.sparse, pandas DataFrame (its names are kept) or list of lists. Samples are rows.
         NaN and masked entries are missing.
-    model : Model, optional
+    model : Model or callable, optional
         Needed only for priors, shrinkage and known components; `rank` and `likelihood` given here go before its own.
+        Or a NumPyro program of your own, ``program(X, *, n, m, rank)`` with sites W (n, rank), H (rank, m) and an
+        observed X, for `NUTS` and `SVI`; see "Your own program" in the README.
     rank : int or "auto"
         Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down.
     likelihood : Likelihood, optional
         Left out: `Gaussian` where X has negative entries; `Poisson` for counts, and under `MAP` for all else;
-        `CompoundPoisson` for intensities under `CAVI`.
-    engine : CAVI, Gibbs or MAP, optional
-        Algorithm and its options. Left out: `CAVI`, a posterior in seconds. `Gibbs` draws from the exact one. `MAP` is
-        plain NMF, and takes every likelihood.
+        `CompoundPoisson` for intensities under the others.
+    engine : CAVI, Gibbs, NUTS, SVI or MAP, optional
+        Algorithm and its options. Left out: `CAVI`, a posterior in seconds. `Gibbs` and `NUTS` draw from the exact one.
+        `SVI` climbs the evidence bound by stochastic gradients, on batches of rows too. `MAP` is plain NMF.
     seed : int or JAX key
         Same seed, same result.
     init : (W0, H0) or Fit, optional
@@ -96,6 +99,9 @@ def fit(
     table = read(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
+    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
+    if callable(model):
+        return fit_program(model, table, rank, engine, key, seed)  # type: ignore[arg-type]
     engine = CAVI() if engine is None else engine
     if not isinstance(engine, Engine):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
@@ -110,12 +116,11 @@ def fit(
     chosen = model.likelihood is None
     model = resolve(model, table, engine)
     start = None if init is None else _start(init, model, table)
-    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     result = engine.run(model, table, key, start)
     found = _assemble(result, model, engine, table, seed)
     if isinstance(found.posterior, Posterior) and model.shrinkage is not None and 0 < found.rank < model.rank:
         found = _without_dropped(found, model, engine, table, key)
-    if found.posterior is not None and found.rank:
+    if found.posterior is not None and found.posterior.likelihood is not None and found.rank:
         more = noise_findings(found.posterior.likelihood, found.W, found.H, table) + interval_findings(found.posterior)
         found = replace(found, warnings=found.warnings + tuple(more))
     return replace(found, likelihood_chosen=chosen)
@@ -210,7 +215,6 @@ def _assemble(result: EngineResult, model: Model, engine: Engine, table: Table, 
         samples=table.samples, features=table.features, groups=table.groups, negative=table.negative,
         rate_W=result.rate_W[order[:kept]] / np.where(size > 0, size, 1) ** W_prior.power,
         posterior=posterior,
-        versions=_versions(),
     )  # fmt: skip
 
 
@@ -280,7 +284,7 @@ def _course(result: EngineResult, engine: Engine) -> tuple[Finding, ...]:
                 "rescale X.",
             ),
         )
-    if status == "max_steps" and not isinstance(engine, Gibbs) and (engine.tol > 0 or engine.residual_tol > 0):
+    if status == "max_steps" and isinstance(engine, (MAP, CAVI)) and (engine.tol > 0 or engine.residual_tol > 0):
         return (
             Finding(
                 status,
@@ -336,14 +340,3 @@ def _findings(model: Model, found: int, known: int, table: Table, mean: float, a
             "(fit.agreement.recurrence).",
         )
     return findings
-
-
-def _versions() -> dict[str, str]:
-    from . import __version__
-
-    return {
-        "bayesnmf": __version__,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }

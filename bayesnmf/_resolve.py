@@ -8,7 +8,7 @@ import numpy as np
 
 from ._errors import DataError, ModelError
 from ._input import Table, refuse_unobserved
-from .engines import MAP, Engine
+from .engines import CAVI, MAP, Engine, Gibbs
 from .likelihoods import CompoundPoisson, Gaussian, Likelihood, Poisson
 from .model import Model
 from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior
@@ -55,6 +55,8 @@ def resolve(model: Model, table: Table, engine: Engine) -> Model:
         _check_mode(model, W, H)
     else:
         _check_posterior(model, W, H, table)
+        if isinstance(engine, (CAVI, Gibbs)):
+            _check_conjugate(likelihood, W, H)
     if model.shrinkage is not None:
         model.shrinkage.check(W, H)
     return model
@@ -98,6 +100,16 @@ def _check_posterior(model: Model, W: Prior, H: Prior, table: Table) -> None:
                 f"A posterior needs a proper prior, and {name}=Flat() has none: the scale of W against H "
                 "would be free. Use Gamma() or Exponential(), or leave it out."
             )
+    if isinstance(W, Dirichlet):
+        raise ModelError("Dirichlet is for rows of H; use Gamma() for W.")
+    if model.shrinkage is not None and (W.shape is None or H.shape is None):
+        raise ModelError("Under shrinkage shapes are not learned: use Gamma(shape=...) with a number.")
+    if isinstance(model.shrinkage, Compressive) and likelihood.support != "counts":
+        raise ModelError(f"Compressive is for counts, not for {type(likelihood).__name__}: use ARD().")
+
+
+def _check_conjugate(likelihood: Likelihood, W: Prior, H: Prior) -> None:
+    for name, prior in (("W", W), ("H", H)):
         if isinstance(prior, HalfNormal) and likelihood.background != "quadratic":
             raise ModelError(
                 f"HalfNormal on {name} goes with Gaussian noise; with {type(likelihood).__name__} use Gamma() or "
@@ -108,12 +120,6 @@ def _check_posterior(model: Model, W: Prior, H: Prior, table: Table) -> None:
                 f"With Gaussian noise the posterior of {name} is exact for Exponential() and HalfNormal(); "
                 f"got {prior!r}."
             )
-    if isinstance(W, Dirichlet):
-        raise ModelError("Dirichlet is for rows of H; use Gamma() for W.")
-    if model.shrinkage is not None and (W.shape is None or H.shape is None):
-        raise ModelError("Under shrinkage shapes are not learned: use Gamma(shape=...) with a number.")
-    if isinstance(model.shrinkage, Compressive) and likelihood.support != "counts":
-        raise ModelError(f"Compressive is for counts, not for {type(likelihood).__name__}: use ARD().")
 
 
 def _check_mode(model: Model, W: Prior, H: Prior) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from ._errors import DataError, Finding
 from ._input import Table
-from .engines import CAVI, MAP, Gibbs
+from .engines import CAVI, MAP, NUTS, SVI, Gibbs
 from .engines._families import Conditional, Dirichlets, Gammas
 from .engines._truncated import TruncatedNormals
 from .likelihoods import BetaDivergence, CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 KIND = "bayesnmf fit"
+
+ENGINES = (MAP, CAVI, Gibbs, NUTS, SVI)
 
 FAMILIES = (Gammas, Dirichlets, TruncatedNormals)
 """What q(W) and q(H) may be."""
@@ -51,9 +53,7 @@ CLASSES: dict[str, type] = {
         Dirichlet,
         ARD,
         Compressive,
-        MAP,
-        CAVI,
-        Gibbs,
+        *ENGINES,
         Conditional,
         *FAMILIES,
     )
@@ -120,13 +120,15 @@ def save(fit: Fit, path: str | PathLike[str]) -> None:
         part.unlink(missing_ok=True)
 
 
-def load(path: str | PathLike[str]) -> Fit:
+def load(path: str | PathLike[str], *, program: Callable[..., Any] | None = None) -> Fit:
     """Read a fit that `Fit.save` wrote. Arrays come back bit by bit.
 
     Parameters
     ----------
     path : str or path
         A netCDF file written by `Fit.save`. Nothing in it can run code.
+    program : callable, optional
+        The program of your own that was fitted, which a file cannot hold: for predictions of such a fit.
 
     Returns
     -------
@@ -161,7 +163,10 @@ def load(path: str | PathLike[str]) -> Fit:
             "Use the bayesnmf that wrote it, or a newer one."
         )
     try:
-        return _from_dataset(dataset)
+        fit = _from_dataset(dataset)
+        if program is not None and isinstance(fit.posterior, Sampled) and fit.posterior.likelihood is None:
+            fit = replace(fit, posterior=replace(fit.posterior, program=program))
+        return fit
     except DataError:
         raise
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
@@ -259,7 +264,7 @@ def _from_dataset(dataset: xr.Dataset) -> Fit:
     groups = values("groups").astype(np.dtype(text("groups_dtype"))) if "groups" in dataset else None
     fit = Fit(
         W=values("W"), H=values("H"), relevance=values("relevance"),
-        model=_decode(text("model"), dataset, Model), engine=_decode(text("engine"), dataset, MAP, CAVI, Gibbs),
+        model=_decode(text("model"), dataset, Model), engine=_decode(text("engine"), dataset, *ENGINES),
         noise={name: values(f"noise.{name}") for name in text("noise")},
         objective=float(dataset.attrs["objective"]), residual=float(dataset.attrs["residual"]),
         status=str(dataset.attrs["status"]), steps=int(dataset.attrs["steps"]), trace=values("trace"),
@@ -283,6 +288,7 @@ def _encode_posterior(posterior: Posterior | Sampled, arrays: dict[str, np.ndarr
         "others": list(others) or None,
         **{name: _encode(value, f"posterior.{name}", arrays) for name, value in given.items()},
         "learned": list(posterior.learned),
+        "product": getattr(posterior, "product", True),
         "known": posterior.known,
         "table": {name: _encode(getattr(posterior.table, name), f"table.{name}", arrays) for name in TABLE},
     }
@@ -307,10 +313,11 @@ def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fi
         others = {str(name): dataset[f"draws.{name}"].values for name in given["others"]}
         chains = W.shape[:2]
         _check_arrays([*expected, (W, (*chains, n, k)), (H, (*chains, k, m)), (others["log_joint"], chains)])
-        priors = part("prior_W", Conditional), part("prior_H", Conditional)
+        priors = part("prior_W", Conditional, type(None)), part("prior_H", Conditional, type(None))
+        power = 1 if fit.model.W is None else fit.model.W.power
         return Sampled(
-            W, H, others, *priors, part("likelihood", Likelihood), tuple(map(str, learned)), int(known), table,
-            fit.model.parts[1].power,
+            W, H, others, *priors, part("likelihood", Likelihood, type(None)), tuple(map(str, learned)), int(known),
+            table, power, product=bool(given.get("product", True)),
         )  # fmt: skip
     posterior = Posterior(
         part("W", *FAMILIES), part("H", *FAMILIES), part("prior_W", Conditional), part("prior_H", Conditional),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._errors import EngineError
+from ._programs import joint_for
 from ._types import Array
 from .engines._prepare import dense_rows
 from .likelihoods import Likelihood
@@ -18,6 +19,12 @@ from .sampled import Sampled
 
 if TYPE_CHECKING:
     import xarray as xr
+
+STATS = {
+    "log_joint": "lp", "gradients": "n_steps", "acceptance": "acceptance_rate", "diverging": "diverging",
+    "step": "step_size",
+}  # fmt: skip
+"""What is said of a sampler's steps, and what ArviZ calls it."""
 
 BUDGET = 2**30
 """Bytes of predicted values, and of log-likelihoods, at most; beyond it every second, third, ... draw is taken."""
@@ -34,13 +41,15 @@ def to_datatree(fit: Fit, size: int = 500, seed: int = 0) -> xr.DataTree:
     rows = dense_rows(fit.posterior.table, slice(0, n))
     seen = rows.weight > 0
     noise = {name: sampled[name] for name in fit.noise if name in sampled}
-    likelihood = fit.posterior.likelihood
-    pooled = [a.reshape(-1, *a.shape[2:]) for a in draws.values()]
-    of_noise = {name: a.reshape(-1, *a.shape[2:]) for name, a in noise.items()}
+    pooled = {name: a.reshape(-1, *a.shape[2:]) for name, a in (draws | noise).items()}
     with jax.enable_x64(True):
-        of_entries = _of_entries(
-            jax.random.key(seed), likelihood, *pooled, of_noise, *rows, 1e-12 * fit.posterior.table.level
-        )
+        if fit.posterior.likelihood is None:
+            others = {name: a.reshape(-1, *a.shape[2:]) for name, a in sampled.items() if name not in STATS}
+            of_entries = _of_program(fit, jax.random.key(seed), pooled | others)
+        else:
+            W, H = pooled.pop("W"), pooled.pop("H")
+            floor = 1e-12 * fit.posterior.table.level
+            of_entries = _of_entries(jax.random.key(seed), fit.posterior.likelihood, W, H, pooled, *rows, floor)
         log_likelihood, predicted = (np.asarray(a).reshape(*draws["W"].shape[:2], n, m) for a in of_entries)
     names = {
         "row": _names(fit.samples, n), "feature": _names(fit.features, m), "component": np.arange(fit.rank),
@@ -56,24 +65,44 @@ def to_datatree(fit: Fit, size: int = 500, seed: int = 0) -> xr.DataTree:
     dims = {"W": (*each, "row", "component"), "H": (*each, "component", "feature"), "mass": (*each, "component")}
     posterior = {**draws, "mass": draws["W"].sum(2)}
     for name, values in sampled.items():
-        if name != "log_joint":
-            posterior[name] = values
-            dims[name] = (*each, "component") if values.ndim == 3 else each
+        if name in STATS:
+            continue
+        posterior[name] = values
+        of_component = values.ndim == 3 and values.shape[2] == fit.rank
+        dims[name] = (*each, "component") if of_component else (*each, *(f"{name}_{i}" for i in range(values.ndim - 2)))
     factors = {"size_factors": ("row", fit.posterior.table.row_factor)}
     factors["opportunities"] = ("feature", fit.posterior.table.col_factor)
     given = {name: values for name, (_, values) in factors.items() if values is not None}
     groups = {
         "posterior": group(dims, posterior),
         "posterior_predictive": group({"X": (*each, *entry)}, {"X": predicted}),
-        "log_likelihood": group({"X": (*each, *entry)}, {"X": log_likelihood}),
+        "log_likelihood": group({"X": (*each, *entry)}, {"X": log_likelihood})
+        if np.all(seen)
+        else group({"X": (*each, "entry")}, {"X": log_likelihood[..., seen]}).assign_coords(
+            {name: ("entry", names[name][place]) for name, place in zip(entry, np.nonzero(seen), strict=True)}
+        ),
         "observed_data": group({"X": entry}, {"X": np.where(seen, rows.x, np.nan)}),
         "constant_data": group(
             {"weights": entry} | {name: (factors[name][0],) for name in given}, {"weights": rows.weight} | given
         ),
     }
-    if "log_joint" in sampled:
-        groups["sample_stats"] = group({"lp": each}, {"lp": sampled["log_joint"]})
+    stats = {STATS[name]: values for name, values in sampled.items() if name in STATS}
+    if stats:
+        groups["sample_stats"] = group(dict.fromkeys(stats, each), stats)
     return xr.DataTree.from_dict(groups)
+
+
+def _of_program(fit: Fit, key: jax.Array, values: dict[str, np.ndarray]) -> tuple[jax.Array, jax.Array]:
+    """Return weighed log densities and new values of every entry, for each draw of a program of the user's."""
+    assert isinstance(fit.posterior, Sampled)
+    if fit.posterior.program is None:
+        raise EngineError("The fit was loaded without its program: bn.load(path, program=...).")
+    joint = joint_for(fit.posterior.program, fit.posterior.table, fit.rank, np.float64)
+
+    def one(given: tuple[Array, dict[str, Array]]) -> tuple[jax.Array, jax.Array]:
+        return joint.entries(given[1], jax.random.fold_in(key, given[0]))
+
+    return jax.lax.map(one, (np.arange(len(values["W"])), values))
 
 
 def _draws(fit: Fit, size: int, seed: int, most: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ._errors import EngineError
 from .result import NEAR, Fit
-from .summaries import feature_names, intervals, kind_of_intervals
+from .summaries import feature_names, intervals, kind_of_intervals, noise_name
 
 FILES = {
     "report.md": "this page",
@@ -222,7 +222,7 @@ def _of_errors(fit: Fit) -> str:
         return f"How large the errors are. There are no intervals: {error}"
     text = (
         f"That the intervals hold all that is uncertain. They are those of {fit.rank} components and of "
-        f"{type(fit.model.likelihood).__name__} noise. Too few components is the dangerous side: what is left out "
+        f"{noise_name(fit)} noise. Too few components is the dangerous side: what is left out "
         "shifts the others, and the intervals do not know. Nor do they know of other parts at which other starts "
         "ended, as said above."
     )

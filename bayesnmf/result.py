@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from ._errors import EngineError, Finding
@@ -94,6 +96,14 @@ NO_INTERVAL = (
 )
 
 
+def _versions() -> dict[str, str]:
+    from . import __version__
+
+    return {
+        "bayesnmf": __version__, "jax": jax.__version__, "numpy": np.__version__, "python": platform.python_version()
+    }  # fmt: skip
+
+
 @dataclass(frozen=True, repr=False)
 class Fit:
     """Parts of X, how much of each, and how they were found. Made by `bayesnmf.fit`.
@@ -109,8 +119,8 @@ class Fit:
         How strongly each of the model's components is needed, those kept first: `ARD`'s relevance, else the share of
         mass.
     model : Model
-        The model that was used, with nothing left out.
-    engine : MAP, CAVI or Gibbs
+        The model that was used, with nothing left out; of a program of your own its rank alone.
+    engine : MAP, CAVI, Gibbs, NUTS or SVI
         The engine that was used.
     noise : dict
         Noise parameters by name, in the unit of X.
@@ -164,7 +174,7 @@ class Fit:
     rate_W: np.ndarray
     posterior: Posterior | Sampled | None = None
     likelihood_chosen: bool = False
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=_versions)
 
     @property
     def rank(self) -> int:
@@ -243,9 +253,9 @@ class Fit:
         prob : float
             Probability inside.
         method : {"linear_response", "mean_field", "draws"}, optional
-            Of a fit by `Gibbs` the quantiles of its draws. Of one by `CAVI` linear response where it is affordable: how
-            W and H move together about the fit, as a Gamma with that variance. The mean field ignores that, and is too
-            narrow. ``print(fit)`` says which one is the default.
+            Of a fit by `Gibbs`, `NUTS` or `SVI` the quantiles of its draws. Of one by `CAVI` linear response where it
+            is affordable: how W and H move together about the fit, as a Gamma with that variance. The mean field
+            ignores that, and is too narrow. ``print(fit)`` says which one is the default.
 
         Raises
         ------
@@ -271,7 +281,8 @@ class Fit:
         """Return the posterior in ArviZ's layout: its summaries, LOO and pictures run on it.
 
         Groups ``posterior`` (W, H, mass, noise and parameters of priors that were sampled), ``posterior_predictive``
-        and ``log_likelihood`` (by entry of X, times its weight: 0 where it was not observed), ``sample_stats``,
+        and ``log_likelihood`` (by entry of X, times its weight; where some are missing in one dimension, entry),
+        ``sample_stats``,
         ``observed_data``, ``constant_data``. Dimensions are chain, draw, row, feature, component (ArviZ calls a draw a
         sample).
 
@@ -303,7 +314,7 @@ class Fit:
     def elbo(self) -> float:
         """Lower bound of log p(X), with all constants, so that ranks and likelihoods can be compared on the same X."""
         if self.status == "sampled" or self.posterior is None:
-            raise EngineError("This fit has no evidence bound. Fit with engine=bn.CAVI().")
+            raise EngineError("This fit has no evidence bound. Fit with engine=bn.CAVI() or bn.SVI().")
         return -self.objective
 
     def project(self, X: MatrixLike, **data: Any) -> Projection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -45,18 +47,24 @@ class Sampled:
         The data.
     power : int
         Power of w in the priors.
+    program : callable or None
+        The user's program that was fitted, in the place of priors and a likelihood.
+    product : bool
+        Whether its mean is W H.
     """
 
     W: np.ndarray
     H: np.ndarray
     others: dict[str, np.ndarray]
-    prior_W: Conditional
-    prior_H: Conditional
-    likelihood: Likelihood
+    prior_W: Conditional | None
+    prior_H: Conditional | None
+    likelihood: Likelihood | None
     learned: tuple[str, ...]
     known: int
     table: Table
     power: int = 1
+    program: Callable[..., Any] | None = None
+    product: bool = True
 
     def __post_init__(self) -> None:
         """Lay draws out alike, so that what is saved and loaded gives the same digits."""
@@ -81,6 +89,11 @@ class Sampled:
     @property
     def beliefs(self) -> Beliefs:
         """Independent factors with the means and variances of the draws: what a projection starts from."""
+        if self.likelihood is None or self.prior_W is None or self.prior_H is None:
+            raise EngineError(
+                "A fit of a program of your own has no projection: new samples need its priors and its noise. Fit the "
+                "program to old and new samples together."
+            )
         moments = [
             (a.mean((0, 1)), np.maximum(a.var((0, 1)), 1e-12 * np.square(a).mean((0, 1)))) for a in (self.W, self.H)
         ]
@@ -95,10 +108,9 @@ class Sampled:
 
     def projected(self, W: Any, table: Table) -> Posterior:
         """Return the posterior of new samples, with all else as it was fitted."""
-        beliefs = self.beliefs
+        q_W, q_H, prior_W, prior_H, _, likelihood = self.beliefs
         fitted = Posterior(
-            beliefs.W, beliefs.H, self.prior_W, self.prior_H, None, self.likelihood, (), self.known, self.table,
-            linear=False,
+            q_W, q_H, prior_W, prior_H, None, likelihood, (), self.known, self.table, linear=False,
         )  # fmt: skip
         return fitted.projected(W, table)
 
@@ -109,9 +121,7 @@ class Sampled:
         Of the log joint, of the masses sorted in each draw, and of `ENTRIES` entries of W H spread over X: the worst
         of each.
         """
-        from arviz_stats.base import array_stats
-
-        chains, draws, n, m = *self.W.shape[:3], self.H.shape[3]
+        n, m = self.W.shape[2], self.H.shape[3]
         random = np.random.default_rng(0)
         i, j = random.integers(n, size=ENTRIES), random.integers(m, size=ENTRIES)
         quantities = {
@@ -119,17 +129,9 @@ class Sampled:
             "masses": np.sort(self.W.sum(2), 2),
             "entries": np.einsum("cdek,cdke->cde", self.W[:, :, i], self.H[..., j]),
         }
-        found = {}
-        for name, values in quantities.items():
-            if draws < 4:
-                found[name] = (np.nan,) * 3
-                continue
-            axes = {"chain_axis": 0, "draw_axis": 1}
-            rhat = array_stats.rhat(values, **axes) if chains > 1 else np.nan
-            bulk = array_stats.ess(values, **axes, method="bulk")
-            tail = array_stats.ess(values, **axes, method="tail", prob=0.9)
-            found[name] = float(np.max(rhat)), float(np.min(bulk)), float(np.min(tail))
-        return found
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # chains that did not move have no variance
+            return {name: _convergence(values) for name, values in quantities.items()}
 
     def interval(self, name: Name, prob: float, method: Method | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the equal-tailed interval of the draws."""
@@ -169,3 +171,17 @@ class Sampled:
         W, H = (a.reshape(-1, *a.shape[2:]) for a in (self.W, self.H))
         mass = W.sum(1)
         return {"W": W, "H": H, "mass": mass, "share": mass / mass.sum(1, keepdims=True)}
+
+
+def _convergence(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the greatest R-hat and the least bulk and tail effective sizes of values (chains, draws, ...)."""
+    from arviz_stats.base import array_stats
+
+    chains, draws = values.shape[:2]
+    if draws < 4:
+        return (np.nan,) * 3
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    rhat = array_stats.rhat(values, **axes) if chains > 1 else np.nan
+    bulk = array_stats.ess(values, **axes, method="bulk")
+    tail = array_stats.ess(values, **axes, method="tail", prob=0.9)
+    return float(np.max(rhat)), float(np.min(bulk)), float(np.min(tail))

@@ -58,8 +58,9 @@ def kind_of_intervals(fit: Fit) -> str:
     """
     if fit.posterior is None:
         return "none: a MAP fit is one point and has no error bars"
-    if fit.status == "sampled":
-        return "draws from the posterior, given the rank and the likelihood"
+    if isinstance(fit.posterior, Sampled):
+        exact = "draws from the posterior, given the rank and the likelihood"
+        return exact if fit.status == "sampled" else "draws from the guide: too narrow in what it takes for independent"
     if fit.posterior.has_response:
         shape = min(float(prior.shape) for prior in (fit.posterior.prior_W, fit.posterior.prior_H))
         known = "linear response about this optimum, given the rank and the likelihood"
@@ -89,7 +90,7 @@ def describe(fit: Fit) -> str:
     Fit of 20 samples x 10 features: 2 components, Poisson, MAP
     """
     n, m = fit.W.shape[0], fit.H.shape[1]
-    likelihood, engine = type(fit.model.likelihood).__name__, type(fit.engine).__name__
+    likelihood, engine = noise_name(fit), type(fit.engine).__name__
     plural = "" if fit.rank == 1 else "s"
     lines = [f"Fit of {n} samples x {m} features: {fit.rank} component{plural}, {likelihood}, {engine}"]
     if fit.model.shrinkage is not None:
@@ -102,7 +103,7 @@ def describe(fit: Fit) -> str:
         lines.append(f"  noise      {name} {low:.4g}" + ("" if np.ndim(value) == 0 else f" to {high:.4g}"))
     if fit.likelihood_chosen:
         lines.append(f"  likelihood {likelihood} was chosen, since X {_reason(fit)}; likelihood= takes another")
-    if fit.posterior is not None:
+    if fit.posterior is not None and fit.model.likelihood is not None:
         lines.append(f"  priors     {_priors(fit)}")
     if fit.negative is not None:
         lines.append(f'  negative   entries below 0: "{fit.negative}"')
@@ -113,10 +114,18 @@ def describe(fit: Fit) -> str:
     return "\n".join(lines)
 
 
+def noise_name(fit: Fit) -> str:
+    """Return the name of the likelihood, or of the program of the user's."""
+    if fit.model.likelihood is not None or not isinstance(fit.posterior, Sampled):
+        return type(fit.model.likelihood).__name__
+    return f"program {getattr(fit.posterior.program, '__name__', 'not given')}"
+
+
 def _reached(fit: Fit) -> str:
-    if isinstance(fit.posterior, Sampled):
+    if isinstance(fit.posterior, Sampled) and fit.status == "sampled":
         worst = np.array(list(fit.posterior.convergence.values()))
-        return f"R-hat {np.nanmax(worst[:, 0]):.3f} at most, effective draws {np.nanmin(worst[:, 1:]):.0f} at least"
+        apart = f"R-hat {worst[:, 0].max():.3f} at most, " if len(fit.posterior.W) > 1 else ""
+        return f"{apart}effective draws {worst[:, 1:].min():.0f} at least"
     reached = f"objective {fit.objective:.6g}" if fit.posterior is None else f"ELBO {fit.elbo:.6g}"
     return f"{reached}, residual {fit.residual:.2g}"
 

@@ -46,7 +46,9 @@ def test_log_likelihood_predictions_and_observations_are_those_of_the_model() ->
     v = np.outer(beside["size_factors"], beside["opportunities"]) * (W @ H)
     alpha = 1 / dispersion[..., None, None]
     expected = stats.nbinom(alpha, alpha / (alpha + v)).logpmf(X) * beside["weights"] * beside["observed"]
-    np.testing.assert_allclose(tree.log_likelihood["X"], expected, rtol=1e-5, atol=1e-5)
+    of_entries = tree.log_likelihood["X"]
+    np.testing.assert_allclose(of_entries, expected[..., beside["observed"]], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(of_entries["feature"], np.array(frame.columns)[np.nonzero(beside["observed"])[1]])
     seen = tree.observed_data["X"].values
     np.testing.assert_array_equal(np.isnan(seen), ~beside["observed"])
     np.testing.assert_array_equal(seen[beside["observed"]], X[beside["observed"]])

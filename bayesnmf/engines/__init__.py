@@ -3,5 +3,7 @@
 from .cavi import CAVI as CAVI
 from .gibbs import Gibbs as Gibbs
 from .map import MAP as MAP
+from .nuts import NUTS as NUTS
+from .svi import SVI as SVI
 
-Engine = MAP | CAVI | Gibbs
+Engine = MAP | CAVI | Gibbs | NUTS | SVI

@@ -7,7 +7,9 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import jax
@@ -58,15 +60,18 @@ def run_chains(
     blocks: int,
     folder: str | None,
     mark: str,
+    ended: Callable[[list[Any]], bool] | None = None,
 ) -> list[Any]:
-    """Run ``block(state, chain, index)`` for every chain; return what each kept, its blocks put together.
+    """Run ``block(state, chain, index)`` for every chain; return its last state and what it kept, put together.
 
-    The first `warmup` blocks are not kept. With a folder, each block is written there when it is done, and blocks that
-    are there are read. Chains run in threads: a compiled program does not hold Python up.
+    The first `warmup` blocks are not kept; with `ended` a chain ends when that is true of what it kept. With a folder,
+    each block is written there when it is done, and blocks that are there are read. Chains run in threads: a compiled
+    program does not hold Python up.
     """
     if folder is not None:
         _claim(Path(folder), mark)
 
+    first_of_all = Lock()
     precise = jax.numpy.result_type(float) == np.float64  # a thread has the setting of the process, not of its caller
 
     def one(chain: int) -> Any:
@@ -79,14 +84,18 @@ def run_chains(
             path = None if folder is None else Path(folder) / f"chain{chain:02d}-block{index:05d}.npz"
             done = None if path is None else _read(path, state)
             if done is None:
-                state, new = jax.tree.map(np.asarray, block(state, chain, index))
+                # one chain compiles for all: others wait for its first block
+                with first_of_all if index == 0 else nullcontext():
+                    state, new = jax.tree.map(np.asarray, block(state, chain, index))
                 new = new if index >= warmup else jax.tree.map(lambda a: a[:0], new)
                 if path is not None:
                     _write(path, state, new)
             else:
                 state, new = done[0], jax.tree.unflatten(jax.tree.structure(_shape_of(block, state)), done[1])
             kept.append(new)
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *kept)
+            if ended is not None and ended(kept):
+                break
+        return state, jax.tree.map(lambda *parts: np.concatenate(parts), *kept)
 
     workers = min(len(states), os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
     with ThreadPoolExecutor(workers) as pool:
@@ -141,7 +150,7 @@ def align(kept: Kept, reference: np.ndarray, known: int) -> Kept:
     per_component = [name for name, a in kept.others.items() if a.shape[2:] == (k,)]
     others = {name: a.reshape(-1, *a.shape[2:]).copy() for name, a in kept.others.items()}
     _, reference = unit_rows(np.ones((1, k)), reference)
-    for s in range(len(H)):
+    for s in range(len(H) if known < k else 0):
         cosine = cosines(reference[known:], H[s, known:])
         if np.array_equal(cosine.argmax(1), np.arange(k - known)):
             continue

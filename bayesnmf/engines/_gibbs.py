@@ -12,13 +12,13 @@ from .._pytree import pytree
 from .._types import Array, Side
 from ..data import Data, Moments
 from ..likelihoods import Likelihood, Poisson
-from ..priors import Dirichlet, Prior
+from ..priors import SHAPES, Dirichlet, Prior
 from . import _truncated
 from ._events import Positive, means, share_out
 from ._families import Conditional
 from ._slice import slice_within
 from ._truncated import Squares
-from ._variational import SHAPES, Shared
+from ._variational import Shared
 
 
 class Draw(NamedTuple):

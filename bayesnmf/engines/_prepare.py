@@ -25,7 +25,7 @@ def check_options(engine: Any) -> None:
     if engine.precision not in ("float32", "float64"):
         raise EngineError(f'Expected precision to be "float32" or "float64"; got {engine.precision!r}.')
     for name in ("starts", "max_steps", "check_every"):
-        _check_count(name, getattr(engine, name), 1)
+        check_count(name, getattr(engine, name), 1)
     for name in ("tol", "residual_tol"):
         if not getattr(engine, name) >= 0:
             raise EngineError(f"Expected {name} to be at least 0; got {getattr(engine, name)!r}.")
@@ -34,13 +34,14 @@ def check_options(engine: Any) -> None:
 def check_sampler(engine: Any) -> None:
     """Raise EngineError for options of a sampler that are out of range."""
     for name in ("chains", "draws", "starts"):
-        _check_count(name, getattr(engine, name), 1)
-    _check_count("warmup", engine.warmup, 0)
+        check_count(name, getattr(engine, name), 1)
+    check_count("warmup", engine.warmup, 0)
     if engine.checkpoint is not None and not isinstance(engine.checkpoint, str):
         raise EngineError(f"Expected checkpoint to be the path of a folder, a str; got {engine.checkpoint!r}.")
 
 
-def _check_count(name: str, value: Any, least: int) -> None:
+def check_count(name: str, value: Any, least: int) -> None:
+    """Raise EngineError for an option that is no whole number, or too small."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise EngineError(f"Expected {name} to be a whole number of at least {least}; got {value!r}.")
 

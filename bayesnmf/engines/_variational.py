@@ -14,15 +14,12 @@ from .._pytree import pytree
 from .._types import Array, Side
 from ..data import Data, Moments
 from ..likelihoods import Likelihood
+from ..priors import SHAPES
 from . import _truncated
 from ._families import Conditional, Gammas
 from ._prepare import Prepared
 from ._problem import better_noise
 from ._truncated import Squares, TruncatedNormals
-
-SHAPES = (0.03, 30.0)
-"""Range of a shape that is learned."""
-
 
 Family = Any
 """Gammas, Dirichlets or TruncatedNormals."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -14,17 +13,14 @@ from .._input import Table
 from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
-from ..priors import Dirichlet
-from ._chains import BLOCK, Kept, align, fingerprint, run_chains, thinning
+from ._chains import BLOCK
 from ._events import positive_entries
 from ._gibbs import Draw, Target
-from ._prepare import Prepared, check_sampler
-from ._result import EngineResult, of_draws
-from ._variational import Beliefs, Shared
-from .cavi import CAVI, learned_parameters
-
-UNIT_RATE = "rate_W of unit rows"
-"""Rate of W's prior for rows of H that sum to 1."""
+from ._prepare import check_sampler
+from ._result import EngineResult
+from ._sampler import Chains
+from ._variational import Shared
+from .cavi import CAVI
 
 
 @dataclass(frozen=True)
@@ -87,98 +83,39 @@ class Gibbs:
             return _Task(self, model, table).run(key, start)
 
 
-class _Task:
-    """One call of `Gibbs.run`: the target in the engine's units, and back."""
+class _Task(Chains):
+    """One call of `Gibbs.run`."""
 
     def __init__(self, engine: Gibbs, model: Model, table: Table):
-        likelihood, self.W, self.H = model.parts
-        self.engine, self.model, self.table = engine, model, table
-        self.prepared = ready = Prepared(model, table, np.dtype(engine.precision), pad=1)
-        quadratic = likelihood.background == "quadratic"
+        super().__init__(engine, model, table)
+        ready = self.prepared
+        quadratic = ready.likelihood.background == "quadratic"
         W, H = jax.tree.map(ready.array, (self.W, self.H))
-        size = ready.size**2 * table.shape[1] if isinstance(self.H, Dirichlet) else ready.size
         self.target = Target(
             ready.data, ready.data.T if quadratic and ready.data.weight is not None else None,
             None if quadratic else positive_entries(table, ready.unit, ready.dtype), W, H, ready.array(ready.known),
-            Shared.of(ready), ready.array(size), learned_parameters(model), table.shape[0],
+            Shared.of(ready), self.size, self.learned, table.shape[0],
         )  # fmt: skip
 
-    def run(self, key: jax.Array, start: EngineResult) -> EngineResult:
-        """Run all chains from a fit."""
-        engine, (n, m), k = self.engine, self.table.shape, self.model.rank
-        assert start.beliefs is not None
-        states = [self._first(start.beliefs, jax.random.fold_in(key, chain)) for chain in range(engine.chains)]
-        thin = thinning(engine.chains, engine.draws, n, m, k)
-        settings = f"{replace(engine, checkpoint=None)!r} {jax.tree.structure(self.model)} jax {jax.__version__}"
-        mark = fingerprint(settings, self.table, self.model, jax.random.key_data(key), states)
-        warmup, blocks = -(-engine.warmup // BLOCK), -(-engine.draws // (BLOCK * thin))
+    def first(self, draw: Draw, key: jax.Array) -> Draw:
+        """Return the state of a chain that begins at a draw."""
+        return draw
 
-        def block(state: Draw, chain: int, index: int) -> tuple[Draw, Any]:
-            of_block = jax.random.fold_in(jax.random.fold_in(key, engine.chains + chain), index)
-            return sweeps(self.target, state, of_block, jnp.int32(1 if index < warmup else thin))
-
-        kept = run_chains(block, states, warmup, blocks, engine.checkpoint, mark)
-        draws, log_joint = jax.tree.map(lambda *parts: np.stack(parts).astype(float), *kept)
-        found = align(self._in_units(draws, log_joint), start.H[start.best], self.model.known_rows)
-        rate_W = found.others.pop(UNIT_RATE).mean((0, 1))
-        likelihood = self.prepared.learned_likelihood(jax.tree.map(lambda a: a.mean((0, 1)), draws.likelihood))
-        steps = BLOCK * (warmup + blocks * thin)
-        return of_draws(found, start, self.model, likelihood, rate_W, steps)
-
-    def _first(self, beliefs: Beliefs, key: jax.Array) -> Draw:
-        """Return a draw round a fit, with twice its standard deviations."""
-        ready, n = self.prepared, self.table.shape[0]
-        random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-        factors = []
-        for q, unit in ((beliefs.W, self.prepared.unit_W), (beliefs.H, self.prepared.unit_H)):
-            mean, variance = (np.asarray(a, float) for a in (q.mean, q.variance))
-            shape = np.maximum(mean**2 / np.maximum(4 * variance, 1e-30), 1e-3)
-            factors.append(np.maximum(random.gamma(shape) * mean / shape / unit, 1e-6 * ready.size))
-        W, H = factors
-        if isinstance(self.H, Dirichlet):
-            H /= H.sum(1, keepdims=True)
-        H = np.where(ready.known.any(1, keepdims=True), ready.known, H)
-        rates = [
-            np.broadcast_to(np.ravel(prior.rate), self.model.rank) * unit**side.power
-            for prior, unit, side in (
-                (beliefs.prior_W, self.prepared.unit_W, self.W), (beliefs.prior_H, self.prepared.unit_H, self.H),
-            )
-        ]  # fmt: skip
-        noise = jax.tree.map(ready.array, beliefs.likelihood.in_units(ready.unit, self.table.level))
-        return Draw(
-            ready.array(np.pad(W, ((0, ready.data.n_padded - n), (0, 0)))), ready.array(H),
-            ready.array(beliefs.prior_W.shape), ready.array(beliefs.prior_H.shape), ready.array(rates[0]),
-            ready.array(rates[1]), noise,
-        )  # fmt: skip
-
-    def _in_units(self, draws: Any, log_joint: np.ndarray) -> Kept:
-        """Return the draws in the units of X; the log joint of X in its own unit, with all constants of X."""
-        ready, n = self.prepared, self.table.shape[0]
-        H = draws.H * self.prepared.unit_H
-        rate = draws.rate_W / self.prepared.unit_W**self.W.power / H.sum(3) ** self.W.power
-        others: dict[str, np.ndarray] = {"log_joint": log_joint + ready.constant, UNIT_RATE: rate}
-        for side, prior, unit in (("W", self.W, self.prepared.unit_W), ("H", self.H, self.prepared.unit_H)):
-            if f"shape_{side}" in self.target.learned:
-                others[f"shape_{side}"] = getattr(draws, f"shape_{side}")
-            owned = self.prepared.shrinkage is not None and side in self.prepared.shrinkage.sides
-            if owned or f"rate_{side}" in self.target.learned:
-                rate = getattr(draws, f"rate_{side}") / unit**prior.power
-                others[f"rate_{side}"] = rate if owned else rate[..., 0]
-        if draws.likelihood.learned:
-            others |= draws.likelihood.in_units(1 / ready.unit, self.table.level).noise()
-        return Kept(draws.W[:, :, :n] * self.prepared.unit_W, H, others)
+    def block(self, state: Draw, key: jax.Array, thin: int) -> tuple[Draw, tuple[Draw, dict[str, Array]]]:
+        """Return the state after a block of sweeps, and the draws that are kept."""
+        return sweeps(self.target, state, key, jnp.int32(thin))
 
 
 @jax.jit
-def sweeps(target: Target, draw: Draw, key: jax.Array, thin: Array) -> tuple[Draw, tuple[Draw, Array]]:
+def sweeps(target: Target, draw: Draw, key: jax.Array, thin: Array) -> tuple[Draw, tuple[Draw, dict[str, Array]]]:
     """Return the state after a block of sweeps, and every so many of its draws with their log joint."""
 
-    def one(draw: Draw, index: Array) -> tuple[Draw, tuple[Draw, Array]]:
+    def one(draw: Draw, index: Array) -> tuple[Draw, tuple[Draw, dict[str, Array]]]:
         def sweep(i: Array, draw: Draw) -> Draw:
             return target.sweep(jax.random.fold_in(key, index * thin + i), draw)
 
         draw = jax.lax.fori_loop(0, thin, sweep, draw)
-        return draw, (draw, target.log_joint(draw))
+        return draw, (draw, {"log_joint": target.log_joint(draw)})
 
     return jax.lax.scan(one, draw, jnp.arange(BLOCK))
 

@@ -96,6 +96,11 @@ class GammaNoise(Likelihood):
         """Return it with a shape of 1."""
         return self._with(1.0) if self.learned else self
 
+    @property
+    def noise_ranges(self) -> dict[str, tuple[float, float]]:
+        """Those of what is learned."""
+        return {"shape": (LEAST, MOST)} if self.learned else {}
+
     def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[jax.Array, ...]:
         """Return the Itakura-Saito divergence."""
         return (self._loss(x, lo, hi) / (1 - spent),)

@@ -8,5 +8,6 @@ from .compressive import Compressive as Compressive
 from .dirichlet import Dirichlet as Dirichlet
 from .exponential import Exponential as Exponential
 from .flat import Flat as Flat
+from .gamma import SHAPES as SHAPES
 from .gamma import Gamma as Gamma
 from .half_normal import HalfNormal as HalfNormal

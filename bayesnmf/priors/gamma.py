@@ -12,6 +12,9 @@ from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Prior
 
+SHAPES = (0.03, 30.0)
+"""Range of a shape that is learned."""
+
 
 @pytree
 @dataclass(frozen=True)

@@ -1,0 +1,208 @@
+"""A NumPyro program of the user's: looked at once at the door, fitted, and its draws as a Fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._checks import interval_findings
+from ._errors import EngineError, Finding, ModelError
+from ._input import Table, refuse_unobserved
+from ._resolve import resolve
+from .align import match_rows, unit_rows
+from .engines import CAVI, NUTS, SVI
+from .engines._chains import Kept, align, fingerprint
+from .engines._prepare import dense_rows
+from .likelihoods import Poisson
+from .model import Model
+from .result import Agreement, Fit
+from .sampled import Sampled
+
+if TYPE_CHECKING:
+    from .program import Joint
+
+Program = Callable[..., Any]
+
+
+def joint_for(program: Program, table: Table, rank: int, dtype: Any) -> Joint:
+    """Return the joint density of a program and a table, in the units of X."""
+    from .program import Bare, Joint
+
+    bare = Bare(program)
+    rows = dense_rows(table, slice(0, table.shape[0]))
+    given = {}
+    for name, value in (("size_factors", table.row_factor), ("opportunities", table.col_factor)):
+        if value is None:
+            continue
+        if not bare.takes(name):
+            raise ModelError(f"{name} are given, but the program has no argument of that name: add {name}=None to it.")
+        given[name] = jnp.asarray(value, dtype)
+    weight = None if np.all(rows.weight == 1) else jnp.asarray(rows.weight, dtype)
+    X = jnp.asarray(np.where(rows.weight > 0, rows.x, 1.0), dtype)
+    return Joint(bare, X, weight, given, rank)
+
+
+def fit_program(program: Program, table: Table, rank: int | None, engine: Any, key: jax.Array, seed: Any) -> Fit:
+    """Fit a program. The public door is `bayesnmf.fit`."""
+    if not isinstance(engine, (NUTS, SVI)):
+        raise EngineError(
+            f"A program of your own is fitted by bn.NUTS() or bn.SVI(), not by {type(engine).__name__}: only they need "
+            "nothing but its density."
+        )
+    if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)) or rank < 1:
+        raise ModelError(f"Say how many components the program is called with, such as rank=8; got {rank!r}.")
+    engine.check(Poisson())
+    refuse_unobserved(table, "column")
+    with jax.enable_x64(engine.precision == "float64"):
+        joint = joint_for(program, table, int(rank), np.dtype(engine.precision))
+        sites = look(joint, key)
+        product = is_product(sites, joint)
+        start = _start(sites, table, int(rank), key, engine) if product else None
+        joint = _sheared(joint, sites)
+
+        def first(key: jax.Array) -> dict[str, Any]:
+            return _first(joint, sites, start, key)
+
+        mark = fingerprint(f"{engine!r} {getattr(program, '__qualname__', '')}", table, jax.random.key_data(key))
+        _check_finite(joint, first(key))
+        values, stats, info = engine.run_program(joint, first, key, mark)
+    kept = Kept(np.asarray(values.pop("W"), float), np.asarray(values.pop("H"), float), values | stats)
+    if product:
+        reference = unit_rows(*start)[1] if start is not None else unit_rows(kept.W[0, -1], kept.H[0, -1])[1]
+        kept = align(kept, reference, 0)
+    return _as_fit(kept, info, joint, table, engine, seed, product)
+
+
+def look(joint: Joint, key: jax.Array) -> dict[str, Any]:
+    """Return the sites of a program, drawn once, or raise ModelError for what cannot be fitted."""
+    n, m = joint.X.shape
+    try:
+        sites = joint.trace({}, key)
+    except Exception as error:
+        raise ModelError(
+            f"The program could not be run: {error!r}. It is called as program(X, n={n}, m={m}, rank={joint.rank}), "
+            "each argument only where it has one of that name."
+        ) from error
+    if "X" not in sites or not sites["X"].get("is_observed"):
+        raise ModelError('The program has no observed site X: end it with numpyro.sample("X", ..., obs=X).')
+    for name, shape in (("W", (n, joint.rank)), ("H", (joint.rank, m))):
+        if name not in sites or sites[name]["type"] not in ("sample", "deterministic"):
+            raise ModelError(f"The program has no site {name}: sample it, or name it with numpyro.deterministic.")
+        found = np.shape(sites[name]["value"])
+        if found != shape:
+            raise ModelError(f"Expected site {name} of shape {shape}; got {found}.")
+    for name, site in sites.items():
+        if site["type"] == "param":
+            raise ModelError(f"Site {name!r} is a numpyro.param, which has no prior: sample it.")
+        if site["type"] == "plate" and site["args"][0] != site["args"][1]:
+            raise ModelError(f"Plate {name!r} takes a subsample: leave that to bn.SVI(batch=...) of a bn.Model.")
+        latent = site["type"] == "sample" and not site["is_observed"]
+        if latent and getattr(site["fn"], "is_discrete", False):
+            raise ModelError(f"Site {name!r} is discrete, and has no gradient: sum it out, or use a bn.Model.")
+    return sites
+
+
+def is_product(sites: dict[str, Any], joint: Joint) -> bool:
+    """Whether the mean is W H, with offsets: only then is the scale of W against H a matter of words."""
+    if "mean" not in sites:
+        return True
+    expected = jnp.asarray(sites["W"]["value"]) @ sites["H"]["value"]
+    if "size_factors" in joint.given:
+        expected = expected * joint.given["size_factors"][:, None]
+    if "opportunities" in joint.given:
+        expected = expected * joint.given["opportunities"][None]
+    mean = sites["mean"]["value"]
+    return np.shape(mean) == expected.shape and bool(np.allclose(mean, expected, rtol=1e-3, atol=1e-8))
+
+
+def _free(site: dict[str, Any]) -> bool:
+    return site["type"] == "sample" and not site["is_observed"]
+
+
+def _sheared(joint: Joint, sites: dict[str, Any]) -> Joint:
+    """Return the joint with W's coordinates referring to H where both are positive sites."""
+    from .program import is_positive
+
+    both = all(_free(sites[name]) and is_positive(sites[name]["fn"]) for name in ("W", "H"))
+    return replace(joint, sheared="H") if both else joint
+
+
+def _start(
+    sites: dict[str, Any], table: Table, rank: int, key: jax.Array, engine: Any
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return W and H of a plain fit, where they are sites of the program, in the scale of its priors."""
+    if not all(_free(sites[name]) for name in ("W", "H")) or table.least < 0:
+        return None
+    plain = CAVI(starts=engine.starts, precision=engine.precision)
+    found = plain.run(resolve(Model(rank), table, plain), table, key)
+    W, H = (np.maximum(a[found.best], 1e-3 * a[found.best].mean()) for a in (found.W, found.H))
+    if np.allclose(np.sum(sites["H"]["value"], 1), 1, rtol=1e-4):
+        return unit_rows(W, H)
+    typical = [float(np.mean(np.asarray(sites[name]["value"]))) for name in ("W", "H")]
+    scale = np.sqrt(typical[0] / typical[1] * H.mean(1) / W.mean(0))
+    return W * scale, H / scale[:, None]
+
+
+def _first(joint: Joint, sites: dict[str, Any], start: Any, key: jax.Array) -> dict[str, Any]:
+    """Return first values of every free site: W and H round the start, the others from their priors given these."""
+    given = {}
+    if start is not None:
+        for index, (name, value) in enumerate(zip(("W", "H"), start, strict=True)):
+            noise = jax.random.gamma(jax.random.fold_in(key, index), 20.0, value.shape) / 20
+            own = jnp.asarray(value) * noise
+            given[name] = own / own.sum(1, keepdims=True) if np.allclose(value.sum(1), 1, rtol=1e-6) else own
+        given = {name: value.astype(joint.X.dtype) for name, value in given.items()}
+    found = joint.trace(given, key)
+    return {name: site["value"] for name, site in found.items() if _free(sites[name])}
+
+
+def _check_finite(joint: Joint, values: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # NumPyro's, of values out of support: said below
+        density = float(joint.density(joint.coordinates(values))[0])
+    if not np.isfinite(density):
+        raise ModelError(
+            f"The log density of the program is {density} where it should begin. Check that X can come from its "
+            "distribution at X (counts for a Poisson, positive values for a Gamma), and that no mean is 0."
+        )
+
+
+def _as_fit(kept: Kept, info: Any, joint: Joint, table: Table, engine: Any, seed: Any, product: bool) -> Fit:
+    order = np.argsort(-kept.W.mean((0, 1)).sum(0)) if product else np.arange(joint.rank)
+    others = {name: a[..., order] if a.shape[2:] == (joint.rank,) else a for name, a in kept.others.items()}
+    draws = kept.W[..., order], kept.H[:, :, order]
+    posterior = Sampled(
+        *draws, others, None, None, None, (), 0, table, program=joint.program.function, product=product
+    )  # fmt: skip
+    W, H = posterior.means
+    cosine = np.zeros((len(kept.W), joint.rank))
+    for chain, own in enumerate(draws[1].mean(1)):
+        match = match_rows(H, own)
+        cosine[chain, match.own] = match.cosine
+    best = int(np.argmin(info.objective))
+    ranks = np.full(len(kept.W), joint.rank)
+    warnings = list(interval_findings(posterior))
+    if not product:
+        warnings.append(
+            Finding(
+                "mean_is_not_WH",
+                "the program's mean is not W H: draws are neither scaled to unit rows of H nor matched to one another, "
+                "and mean, mass and share are those of W H all the same.",
+            )
+        )
+    mass = W.sum(0) * H.sum(1)
+    return Fit(
+        W=W, H=H, relevance=mass / mass.sum(), model=Model(joint.rank), engine=engine, noise={},
+        objective=float(info.objective[best]), residual=float(info.residual[best]), status=info.status[best],
+        steps=int(info.steps[best]), trace=info.trace,
+        agreement=Agreement(info.objective, ranks, cosine, info.status, best), warnings=tuple(warnings),
+        seed=int(seed) if isinstance(seed, (int, np.integer)) else None, samples=table.samples,
+        features=table.features, groups=table.groups, negative=table.negative, rate_W=np.ones(joint.rank),
+        posterior=posterior,
+    )  # fmt: skip
