@@ -33,7 +33,7 @@ from .result import match as match
 
 __version__ = "0.1.0"
 
-_LAZY = {"BayesianNMF": "estimator", "datasets": "datasets"}
+_LAZY = {"BayesianNMF": "estimator", "datasets": "datasets", "diagnostics": "diagnostics"}
 
 
 def __getattr__(name: str) -> _Any:

@@ -155,6 +155,16 @@ def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
     return Projection(posterior.means[0], _course(result, engine) + tuple(interval_findings(posterior)), posterior)
 
 
+def refit(fit: Fit, engine: Engine, seed: Seed) -> Fit:
+    """Return the model of a fit by another engine, from that fit, on the same data."""
+    assert fit.posterior is not None
+    table = fit.posterior.table
+    model = replace(fit.model, rank=fit.rank, shrinkage=None)
+    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
+    engine.check(model.parts[0])
+    return _assemble(engine.run(model, table, key, (fit.W, fit.H)), model, engine, table, seed)
+
+
 def _stated(model: Model | None, rank: int | str | None, likelihood: Likelihood | None) -> Model:
     if model is None:
         if rank is None:

@@ -74,6 +74,7 @@ def fit_program(program: Program, table: Table, rank: int | None, engine: Any, k
         values, stats, info = engine.run_program(joint, first, key, mark)
     kept = Kept(np.asarray(values.pop("W"), float), np.asarray(values.pop("H"), float), values | stats)
     if product:
+        kept.others["scale"] = kept.H.sum(3)
         reference = unit_rows(*start)[1] if start is not None else unit_rows(kept.W[0, -1], kept.H[0, -1])[1]
         kept = align(kept, reference, 0)
     return _as_fit(kept, info, joint, table, engine, seed, product)

@@ -34,7 +34,8 @@ class Sampled:
     W, H : arrays of shape (chains, draws, n, k), (chains, draws, k, m)
         Draws, rows of H summing to 1.
     others : dict
-        Draws of what else was sampled, (chains, draws, ...): ``log_joint``, noise, parameters of the priors.
+        Draws of what else was sampled, (chains, draws, ...): ``log_joint``, noise, parameters of the priors; ``scale``
+        (chains, draws, k), the sums of rows of H before they were scaled to 1.
     prior_W, prior_H : Conditional
         The priors at the means of their parameters, for rows of H that sum to 1.
     likelihood : Likelihood
@@ -155,14 +156,15 @@ class Sampled:
 
     def draws(self, size: int, seed: int) -> dict[str, np.ndarray]:
         """Return some draws of W (size, n, k) and H (size, k, m), at random; each at most once where they suffice."""
-        chosen = self._chosen(size, seed)
+        chosen = self.chosen(size, seed)
         return {"W": self._pooled["W"][chosen], "H": self._pooled["H"][chosen]}
 
     def draws_of_H(self, size: int, seed: int | list[int]) -> np.ndarray:
         """Return the H of `draws`."""
-        return self._pooled["H"][self._chosen(size, seed)]
+        return self._pooled["H"][self.chosen(size, seed)]
 
-    def _chosen(self, size: int, seed: int | list[int]) -> np.ndarray:
+    def chosen(self, size: int, seed: int | list[int]) -> np.ndarray:
+        """Return which of the draws, chains put together, `draws` takes."""
         count = len(self._pooled["W"])
         return np.random.default_rng(seed).choice(count, size, replace=size > count)
 

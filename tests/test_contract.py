@@ -86,6 +86,26 @@ def test_a_second_fit_of_the_same_shapes_compiles_nothing(case) -> None:  # noqa
     assert second.names == []
 
 
+SMALL = {"warmup": 50, "draws": 50, "starts": 1, "chains": 2}
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [bn.Gibbs(**SMALL), bn.NUTS(**SMALL), bn.SVI(max_steps=100, draws=50, starts=1)],
+    ids=lambda e: type(e).__name__,
+)
+def test_a_second_run_of_draws_compiles_nothing(engine) -> None:  # noqa: ANN001
+    """Other values and another seed; chains of the same shapes."""
+    model = bn.Model(3, bn.NegativeBinomial())
+    jax.clear_caches()
+    with Compilations() as first:
+        bn.fit(planted(seed=0), model, engine=engine)
+    assert first.names
+    with Compilations() as second:
+        bn.fit(planted(seed=1), model, engine=engine, seed=1)
+    assert second.names == []
+
+
 @pytest.mark.smoke
 def test_no_two_classes_look_alike_to_the_compiler() -> None:
     """Programs are found by tree structure: two that are equal would run one class with the program of another."""

@@ -119,7 +119,7 @@ def z_scores(name: str, steps: int, spoil: Any = lambda *given: given) -> np.nda
         X = draw.likelihood.sample(key, factors[:, None] * (draw.W @ draw.H))
         data = replace(target.data, x=X[None], signed=True)
         transposed = None if target.transposed is None else replace(target.transposed, x=X.T[None], signed=True)
-        positive = None if seen is None else seen._replace(x=X[seen.row, seen.column])
+        positive = None if seen is None else seen._replace(x=jnp.where(seen.x > 0, X[seen.row, seen.column], 0))
         return replace(target, data=data, transposed=transposed, positive=positive)
 
     @jax.jit

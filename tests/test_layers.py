@@ -16,7 +16,7 @@ LAYERS = [
     {"engines"},
     {"_linear", "posterior", "sampled"},
     {"_resolve", "_checks", "_fit", "_programs", "_storage"},
-    {"summaries", "datasets", "datatree"},
+    {"summaries", "datasets", "datatree", "diagnostics"},
     {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},
 ]
 UPWARD = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,8 @@ TOO_MANY = 2**30
 class Positive(NamedTuple):
     """The observations above 0, one by one, (e,) each: sample, feature, value, product of the offsets.
 
-    An observation of weight 3 is there three times.
+    An observation of weight 3 is there three times. Some of value 0 follow, so that data with nearly as many
+    observations run the same compiled program.
     """
 
     row: Array
@@ -53,10 +54,14 @@ def positive_entries(table: Table, unit: float, dtype: np.dtype) -> Positive:
     row, column, x = (np.repeat(a, times) for a in (row, column, x))
     row_factor = np.ones(n) if table.row_factor is None else table.row_factor
     col_factor = np.ones(m) if table.col_factor is None else table.col_factor
-    return Positive(
-        jnp.asarray(row, jnp.int32), jnp.asarray(column, jnp.int32), jnp.asarray(x / unit, dtype),
-        jnp.asarray(row_factor[row] * col_factor[column], dtype),
-    )  # fmt: skip
+    room = n * m if n * m / 4 <= len(x) <= n * m else 2 ** max(len(x), 32).bit_length()
+    more = room - len(x)
+
+    def hold(a: np.ndarray, fill: float, dtype: Any) -> jax.Array:
+        return jnp.asarray(np.pad(a, (0, more), constant_values=fill), dtype)
+
+    factor = row_factor[row] * col_factor[column]
+    return Positive(hold(row, 0, np.int32), hold(column, 0, np.int32), hold(x / unit, 0, dtype), hold(factor, 1, dtype))
 
 
 def means(seen: Positive, W: Array, H: Array) -> jax.Array:
@@ -67,8 +72,8 @@ def means(seen: Positive, W: Array, H: Array) -> jax.Array:
 def share_out(key: jax.Array, seen: Positive, number: Array, W: Array, H: Array) -> tuple[jax.Array, jax.Array]:
     """Draw the component of each of `number` (e,) events, in proportion to ``w_ik h_kj``; return counts (n, k), (k, m).
 
-    Events are taken in turn, by inverting the cumulative sum over components: no array of n m k. Each entry has an
-    event at least, unless all entries go into one chunk.
+    Events are taken in turn, by inverting the cumulative sum over components: no array of n m k. Each entry before
+    the last event has an event at least, unless all entries go into one chunk.
     """
     n, (k, m) = len(W), H.shape
     ends = jnp.cumsum(jnp.round(number).astype(jnp.int32))

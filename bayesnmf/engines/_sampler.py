@@ -87,7 +87,7 @@ class Sampler:
         ready, n = self.prepared, self.table.shape[0]
         H = draws.H * ready.unit_H
         rate = draws.rate_W / ready.unit_W**self.W.power / H.sum(3) ** self.W.power
-        others = stats | {"log_joint": stats["log_joint"] + ready.constant, UNIT_RATE: rate}
+        others = stats | {"log_joint": stats["log_joint"] + ready.constant, UNIT_RATE: rate, "scale": H.sum(3)}
         for side, prior, unit in (("W", self.W, ready.unit_W), ("H", self.H, ready.unit_H)):
             if f"shape_{side}" in self.learned:
                 others[f"shape_{side}"] = getattr(draws, f"shape_{side}")

@@ -1,0 +1,110 @@
+"""Diagnostics see planted faults, and are quiet where there are none."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayesnmf as bn
+from bayesnmf.diagnostics import _simulate
+from bayesnmf.diagnostics._loo import _of_rows
+from bayesnmf.engines._prepare import Rows
+from bayesnmf.program import Joint
+
+MODEL = bn.Model(2, bn.Poisson(), W=bn.Gamma(1.5, mean=3.0), H=bn.Gamma(1.2, mean=1.0))
+GIBBS = bn.Gibbs(chains=1, warmup=50, draws=200, starts=1)
+
+
+def counts(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    mean = rng.gamma(1.0, 2.0, (30, 3)) @ rng.gamma(1.0, 2.0, (3, 20))
+    return rng.poisson(mean), mean
+
+
+def test_predictive_checks_see_what_is_wrong_and_nothing_else() -> None:
+    rng = np.random.default_rng(1)
+    X, mean = counts()
+    engine = bn.CAVI(starts=1)
+    good = bn.diagnostics.predictive(bn.fit(X, rank=3, engine=engine))
+    assert good.probability.between(0.01, 0.99).all()
+    assert np.all(good.low <= good.high)
+    overdispersed = rng.poisson(mean * rng.gamma(1.5, 1 / 1.5, mean.shape))
+    found = bn.diagnostics.predictive(bn.fit(overdispersed, rank=3, likelihood=bn.Poisson(), engine=engine))
+    assert found.probability["dispersion"] == 0
+    shared = np.exp(np.cumsum(rng.normal(0, 0.15, mean.shape), 0))  # each feature drifts by itself
+    drifting = bn.fit(rng.poisson(mean * shared / shared.mean(0)), rank=2, engine=engine)
+    assert bn.diagnostics.predictive(drifting).probability["lag-1 autocorrelation"] < 0.02
+    with pytest.raises(bn.EngineError, match="MAP"):
+        bn.diagnostics.predictive(bn.fit(X, rank=2, engine=bn.MAP(starts=1)))
+
+
+def test_the_referee_sees_intervals_that_are_too_narrow() -> None:
+    fit = bn.fit(counts()[0], MODEL, engine=bn.CAVI(starts=2))
+    table = bn.diagnostics.referee(fit, sweeps=200, chains=2)
+    assert 0.7 < table.width["mean"] < 1.4
+    assert table.moved["mean"] < 0.5
+    q = fit.posterior
+    assert q is not None
+    narrow = replace(q, W=q.W._replace(shape=9 * q.W.shape, rate=9 * q.W.rate), linear=False)
+    assert bn.diagnostics.referee(replace(fit, posterior=narrow), sweeps=200, chains=2).width["W"] < 0.7
+    with pytest.raises(bn.EngineError, match="by CAVI or SVI"):
+        bn.diagnostics.referee(replace(fit, status="sampled"))
+
+
+def test_activities_are_integrated_out(x64: None) -> None:
+    """With one component log p(x_i | H) is a negative binomial total, shared out by a multinomial: to 1%."""
+    X, h, rate = np.array([[3.0, 5.0, 2.0], [0.0, 1.0, 0.0]]), np.array([0.3, 0.5, 0.2]), 0.2
+    centre, spread = np.log([[8.0], [2.0]]), np.array([[0.5], [0.9]])
+    found = _of_rows(2.0, 20_000)(
+        bn.Poisson(), Rows(X, np.ones(X.shape), np.ones(X.shape)), centre, spread, jnp.asarray(h)[None, None],
+        jnp.array([rate]), jax.random.split(jax.random.key(0), 2),
+    )  # fmt: skip
+    total = X.sum(1)
+    expected = stats.nbinom(2.0, rate / (rate + 1)).logpmf(total) + stats.multinomial(total, h).logpmf(X)
+    np.testing.assert_allclose(found[0], expected, atol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")
+def test_samples_left_out_are_best_predicted_by_the_right_rank() -> None:
+    X, _ = counts()
+    groups = np.repeat(np.arange(10), 3)
+    fits = {rank: bn.fit(X, rank=rank, groups=groups, engine=bn.CAVI(starts=2)) for rank in (1, 3)}
+    elpd = {rank: bn.diagnostics.loo(fit, size=100) for rank, fit in fits.items()}
+    assert elpd[3].elpd > elpd[1].elpd + 4 * elpd[3].se
+    assert bn.diagnostics.loo(fits[3], by="group", size=100).n_data_points == 10
+    with pytest.raises(bn.EngineError, match="needs groups"):
+        bn.diagnostics.loo(replace(fits[3], groups=None), by="group")
+
+
+def test_ranks_are_uniform_and_swapped_rates_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 sets: mean ranks within 4 standard errors; with the means of W and H swapped one is beyond 5."""
+    found = bn.diagnostics.sbc(MODEL, (8, 6), engine=GIBBS, sets=40).summary()
+    assert found.z.abs().max() < 4
+    assert found.probability.min() > 1e-4
+    draw = _simulate.Simulation.draw
+
+    def spoiled(self: Any, key: Any) -> Any:
+        program = self.joint.program
+        wrong = replace(program, means={"W": program.means["H"], "H": program.means["W"]})
+        return draw(replace(self, joint=replace(self.joint, program=wrong)), key)
+
+    monkeypatch.setattr(_simulate.Simulation, "draw", spoiled)
+    assert bn.diagnostics.sbc(MODEL, (8, 6), engine=GIBBS, sets=40).summary().z.abs().max() > 5
+    with pytest.raises(bn.ModelError, match="there must be a truth"):
+        bn.diagnostics.sbc(bn.Model(2), (8, 6))
+    with pytest.raises(bn.EngineError, match="engine that draws"):
+        bn.diagnostics.sbc(MODEL, (8, 6), engine=bn.CAVI())
+
+
+def test_a_lost_jacobian_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 12 scores in all none is beyond 4.5; without the volume of the coordinates one is beyond 8."""
+    for engine in (bn.Gibbs(), bn.NUTS()):
+        table = bn.diagnostics.geweke(MODEL, (5, 4), engine=engine, steps=4000)
+        assert table.z.abs().max() < 4.5, table
+    value = Joint._value
+    monkeypatch.setattr(Joint, "_value", lambda self, site, z: (value(self, site, z)[0], jnp.zeros(())))
+    assert bn.diagnostics.geweke(MODEL, (5, 4), engine=bn.NUTS(), steps=4000).z.abs().max() > 8
