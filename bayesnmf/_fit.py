@@ -233,7 +233,8 @@ def _sampled(result: EngineResult, kept: np.ndarray, known: int, table: Table) -
     assert result.draws is not None
     W, H, others = result.draws
     k = W.shape[3]
-    others = {name: a[..., kept] if name in ("rate_W", "rate_H") and a.ndim == 3 else a for name, a in others.items()}
+    by_component = {name for name in ("rate_W", "rate_H", "scale") if name in others and others[name].ndim == 3}
+    others = {name: a[..., kept] if name in by_component else a for name, a in others.items()}
     of_W, of_H = result.priors
     rate = result.rate_W[kept]
     prior_W = Conditional(float(of_W.shape), rate[None], np.log(rate)[None])

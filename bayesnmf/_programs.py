@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,7 +70,8 @@ def fit_program(program: Program, table: Table, rank: int | None, engine: Any, k
         def first(key: jax.Array) -> dict[str, Any]:
             return _first(joint, sites, start, key)
 
-        mark = fingerprint(f"{engine!r} {getattr(program, '__qualname__', '')}", table, jax.random.key_data(key))
+        settings = f"{replace(engine, checkpoint=None, progress=False)!r} {_source(program)}"
+        mark = fingerprint(settings, table, jax.random.key_data(key), dict(joint.given))
         _check_finite(joint, first(key))
         values, stats, info = engine.run_program(joint, first, key, mark)
     kept = Kept(np.asarray(values.pop("W"), float), np.asarray(values.pop("H"), float), values | stats)
@@ -78,6 +80,14 @@ def fit_program(program: Program, table: Table, rank: int | None, engine: Any, k
         reference = unit_rows(*start)[1] if start is not None else unit_rows(kept.W[0, -1], kept.H[0, -1])[1]
         kept = align(kept, reference, 0)
     return _as_fit(kept, info, joint, table, engine, seed, product)
+
+
+def _source(program: Program) -> str:
+    """Return the text of a program, or its name where there is none: a checkpoint is of one program."""
+    try:
+        return inspect.getsource(program)
+    except (OSError, TypeError):
+        return getattr(program, "__qualname__", type(program).__name__)
 
 
 def look(joint: Joint, key: jax.Array) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class EngineName(StrEnum):
 
     cavi = "cavi"
     gibbs = "gibbs"
+    nuts = "nuts"
+    svi = "svi"
     map = "map"
 
 
@@ -70,7 +72,10 @@ def fit(
     likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
     engine: Annotated[
         EngineName,
-        typer.Option(help="cavi: a posterior, with intervals. gibbs: exact draws, slower. map: its mode, plain NMF."),
+        typer.Option(
+            help="cavi: a posterior, with intervals. gibbs, nuts: exact draws, slower. svi: by stochastic gradients. "
+            "map: its mode, plain NMF."
+        ),
     ] = EngineName.cavi,
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-fit"),
@@ -84,8 +89,9 @@ def fit(
         from ._files import read_matrix
         from .report import write_report
 
-        engines: dict[EngineName, bn.CAVI | bn.Gibbs | bn.MAP] = {
-            EngineName.cavi: bn.CAVI(), EngineName.gibbs: bn.Gibbs(), EngineName.map: bn.MAP()
+        engines: dict[EngineName, bn.CAVI | bn.Gibbs | bn.NUTS | bn.SVI | bn.MAP] = {
+            EngineName.cavi: bn.CAVI(), EngineName.gibbs: bn.Gibbs(), EngineName.map: bn.MAP(),
+            EngineName.nuts: bn.NUTS(), EngineName.svi: bn.SVI(),
         }  # fmt: skip
         likelihoods = {
             LikelihoodName.poisson: bn.Poisson(),

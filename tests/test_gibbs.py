@@ -288,6 +288,11 @@ def test_a_fit_by_draws_has_all_that_a_fit_has(tmp_path: Path) -> None:
     assert {"feature", "share", "low", "high", "probability"} <= set(fit.markers(0).columns)
     assert "R-hat" in repr(fit)
     others = fit.posterior.others
+    raw = fit.posterior.W / others["scale"][:, :, None]
+    rates = others["rate_W"][..., None] if others["rate_W"].ndim == 2 else others["rate_W"]
+    # each column of W is one of its prior: its mean times its rate is the shape, within what n samples say
+    ratio = (raw.mean(2) * rates / others["shape_W"][..., None]).mean((0, 1))
+    assert np.all(np.abs(np.log(ratio)) < 1)
     assert fit.model.W.shape == pytest.approx(others["shape_W"].mean())
     assert fit.model.W.mean == pytest.approx(others["shape_W"].mean() / others["rate_W"].mean())
     with pytest.raises(bn.EngineError, match="draws"):

@@ -58,16 +58,17 @@ def run_chains(
     states: list[Any],
     warmup: int,
     blocks: int,
-    folder: str | None,
+    engine: Any,
     mark: str,
     ended: Callable[[list[Any]], bool] | None = None,
 ) -> list[Any]:
     """Run ``block(state, chain, index)`` for every chain; return its last state and what it kept, put together.
 
-    The first `warmup` blocks are not kept; with `ended` a chain ends when that is true of what it kept. With a folder,
-    each block is written there when it is done, and blocks that are there are read. Chains run in threads: a compiled
-    program does not hold Python up.
+    The first `warmup` blocks are not kept; with `ended` a chain ends when that is true of what it kept. With a
+    checkpoint of the engine each block is written there when it is done, and blocks that are there are read. Chains
+    run in threads: a compiled program does not hold Python up.
     """
+    folder = engine.checkpoint
     if folder is not None:
         _claim(Path(folder), mark)
 
@@ -93,13 +94,23 @@ def run_chains(
             else:
                 state, new = done[0], jax.tree.unflatten(jax.tree.structure(_shape_of(block, state)), done[1])
             kept.append(new)
+            shown.advance(tasks[chain])
             if ended is not None and ended(kept):
                 break
         return state, jax.tree.map(lambda *parts: np.concatenate(parts), *kept)
 
     workers = min(len(states), os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
-    with ThreadPoolExecutor(workers) as pool:
+    with _shown(engine.progress) as shown, ThreadPoolExecutor(workers) as pool:
+        tasks = [shown.add_task(f"chain {chain}", total=warmup + blocks) for chain in range(len(states))]
         return list(pool.map(one, range(len(states))))
+
+
+def _shown(wanted: bool) -> Any:
+    """Return bars on stderr, or what takes the same calls and shows nothing."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(stderr=True), disable=not wanted)
 
 
 def _shape_of(block: Callable[[Any, int, int], tuple[Any, Any]], state: Any) -> Any:

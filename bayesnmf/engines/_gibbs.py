@@ -152,8 +152,8 @@ class Target:
     def _normal(self, key: jax.Array, draw: Draw, side: Side) -> tuple[Draw, jax.Array]:
         """Draw one factor under Gaussian noise, one component after the other; and its logarithm."""
         own = draw.W if side == "W" else draw.H
-        tiny = jnp.finfo(own.dtype).tiny
-        uniform = jax.random.uniform(key, own.shape, own.dtype, tiny, 1)
+        # uniform numbers have steps of eps; a 0 among them is not a draw from the far end of the tail
+        uniform = jax.random.uniform(key, own.shape, own.dtype, jnp.finfo(own.dtype).eps / 4, 1)
         squares = Squares(draw.W, draw.W**2), Squares(draw.H, draw.H**2)
         rate = draw.rate_W[None] if side == "W" else draw.rate_H[:, None]
         prior = self.W if side == "W" else self.H

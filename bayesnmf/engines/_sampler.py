@@ -47,7 +47,8 @@ class Sampler:
     @property
     def settings(self) -> str:
         """What a run depends on, beside data, model and key."""
-        return f"{replace(self.engine, checkpoint=None)!r} {jax.tree.structure(self.model)} jax {jax.__version__}"
+        engine = replace(self.engine, checkpoint=None, progress=False)
+        return f"{engine!r} {jax.tree.structure(self.model)} jax {jax.__version__}"
 
     def result(self, draws: Draw, stats: dict[str, np.ndarray], start: EngineResult, steps: int) -> EngineResult:
         """Return draws (chains, draws, ...) in the units of X, aligned to the fit that they began at."""
@@ -125,6 +126,6 @@ class Chains(Sampler):
             of_block = jax.random.fold_in(jax.random.fold_in(key, engine.chains + chain), index)
             return self.block(state, of_block, 1 if index < warmup else thin)
 
-        kept = [kept for _, kept in run_chains(block, states, warmup, blocks, engine.checkpoint, mark)]
+        kept = [kept for _, kept in run_chains(block, states, warmup, blocks, engine, mark)]
         draws, stats = jax.tree.map(lambda *parts: np.stack(parts).astype(float), *kept)
         return self.result(draws, stats, start, BLOCK * (warmup + blocks * thin))

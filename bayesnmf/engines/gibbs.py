@@ -45,6 +45,8 @@ class Gibbs:
         Arithmetic, whatever the dtype of X.
     checkpoint : str, optional
         Folder that blocks of draws are written to. A run that was stopped goes on from there, to the same draws.
+    progress : bool
+        Show on stderr how far each chain is.
 
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
@@ -59,6 +61,7 @@ class Gibbs:
     starts: int = 5
     precision: Precision = "float32"
     checkpoint: str | None = None
+    progress: bool = False
 
     def check(self, likelihood: Likelihood) -> None:
         """Raise EngineError for options that are out of range or do not go with the likelihood."""

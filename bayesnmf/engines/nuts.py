@@ -58,6 +58,8 @@ class NUTS:
         Arithmetic, whatever the dtype of X.
     checkpoint : str, optional
         Folder that blocks of draws are written to. A run that was stopped goes on from there, to the same draws.
+    progress : bool
+        Show on stderr how far each chain is.
 
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
@@ -74,6 +76,7 @@ class NUTS:
     depth: int = 10
     precision: Precision = "float32"
     checkpoint: str | None = None
+    progress: bool = False
 
     def check(self, likelihood: Likelihood) -> None:
         """Raise EngineError for options that are out of range, and for what is no likelihood."""
@@ -104,7 +107,7 @@ class NUTS:
         def block(state: Any, chain: int, index: int) -> tuple[Any, Any]:
             return walk(joint, state, jnp.int32(1), options=self.options)
 
-        kept = [kept for _, kept in run_chains(block, states, warmup, blocks, self.checkpoint, mark)]
+        kept = [kept for _, kept in run_chains(block, states, warmup, blocks, self, mark)]
         values, stats = jax.tree.map(lambda *parts: np.stack(parts).astype(float), *kept)
         log_joint = stats["log_joint"]
         info = EngineInfo(

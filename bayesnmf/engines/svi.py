@@ -66,6 +66,8 @@ class SVI:
         Arithmetic, whatever the dtype of X.
     checkpoint : str, optional
         Folder that the state is written to. A run that was stopped goes on from there, to the same result.
+    progress : bool
+        Show on stderr how far each chain is.
 
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
@@ -83,6 +85,7 @@ class SVI:
     starts: int = 5
     precision: Precision = "float32"
     checkpoint: str | None = None
+    progress: bool = False
 
     chains = 1
     warmup = 0
@@ -150,7 +153,7 @@ class SVI:
             return bool(BLOCK * len(kept) >= cool[-1] + COOLING or not np.all(np.isfinite(elbos)))
 
         way, blocks = Way(first, np.full(2 * WINDOW, np.nan, dtype), last), -(-self.max_steps // BLOCK)
-        ((way, (elbos, cool)),) = run_chains(block, [way], 0, blocks, self.checkpoint, mark, ended)
+        ((way, (elbos, cool)),) = run_chains(block, [way], 0, blocks, self, mark, ended)
         status = "converged" if cool[-1] < last else "max_steps"
         status = status if np.all(np.isfinite(elbos)) else "nonfinite"
         smoothed = elbos.astype(float).reshape(-1, BLOCK).mean(1) + constant

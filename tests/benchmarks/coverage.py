@@ -1,19 +1,25 @@
-"""How often 90% intervals hold the truth: ``python tests/benchmarks/coverage.py [gibbs] [name ...] [starts [sets]]``.
+"""How often intervals hold the truth: ``python tests/benchmarks/coverage.py [word ...]``.
+
+Words: names of settings below; names of engines (cavi, gibbs, nuts, svi, svi-component; left out: cavi); the number of
+sets; a file that ends in .csv, which a row is added to for each set, quantity and level, and which a later run goes on
+from.
 
 Truths are drawn from the model: W and H from Gamma(shape), X from its likelihood. Each set is fitted from random
-starts; components
-are matched to the truth once, by the cosine of the rows of H. W and H refer to H with unit row sums. Standard errors
-are
-those of the mean over sets.
+starts; components are matched to the truth once, by the cosine of the rows of H. W and H refer to H with unit row sums,
+masses are sorted. Standard errors are those of the mean over sets. For CAVI the intervals of the mean field are counted
+too, as an engine of their own.
 """
 
 from __future__ import annotations
 
+import csv
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 import bayesnmf as bn
@@ -49,69 +55,112 @@ def settings() -> dict[str, Setting]:
         "one-less": Setting(sets=50, rank=2),
         "one-more": Setting(sets=50, rank=4),
     }
-    if hasattr(bn, "CompoundPoisson"):
-        cp = bn.CompoundPoisson(shape=1.5, jump=1.0)
-        found["compound"] = Setting(sets=100, noise=cp, likelihood=bn.CompoundPoisson())
+    cp = bn.CompoundPoisson(shape=1.5, jump=1.0)
+    found["compound"] = Setting(sets=100, noise=cp, likelihood=bn.CompoundPoisson())
     found["gaussian"] = Setting(
         sets=100, noise=bn.Gaussian(variance=4.0), likelihood=bn.Gaussian(), prior=bn.Exponential()
     )
     return found
 
 
-def measure(setting: Setting, seed: int, engine: bn.CAVI | bn.Gibbs) -> list[float]:
-    """Return coverage of W, H, W H, its thirds by posterior mean, W H under CAVI's mean field, and noise learned."""
-    import jax
+ENGINES: dict[str, Any] = {
+    "cavi": bn.CAVI(starts=1),
+    "gibbs": bn.Gibbs(chains=2, warmup=500, draws=1500, starts=1),
+    "nuts": bn.NUTS(chains=2, warmup=300, draws=500, starts=1),
+    "svi": bn.SVI(starts=1),
+    "svi-component": bn.SVI(starts=1, guide="component"),
+}
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+Row = tuple[str, str, int, str, float, float]
 
+
+def measure(name: str, setting: Setting, engine: str, seed: int) -> list[Row]:
+    """Return what share of the truths the intervals of one set hold, by quantity and level."""
     rng = np.random.default_rng(seed)
     scale = setting.mean / setting.shape
     W = rng.gamma(setting.shape, scale, (setting.n, setting.k))
     H = rng.gamma(setting.shape, scale, (setting.k, setting.m))
     X = np.asarray(setting.noise.sample(jax.random.key(seed), np.asarray(W @ H, np.float32)), float)
     model = bn.Model(setting.rank or setting.k, setting.likelihood, W=setting.prior, H=setting.prior)
-    fit = bn.fit(X, model, engine=engine, seed=seed)
+    fit = bn.fit(X, model, engine=ENGINES[engine], seed=seed)
     size = H.sum(1)
-    true = {"W": W * size, "H": H / size[:, None], "mean": W @ H}
-    found = match_rows(true["H"], fit.H)
-    kept = {"W": (slice(None), found.own), "H": found.own, "mean": ...}
-    other = {"W": (slice(None), found.other), "H": found.other, "mean": ...}
-    row = []
-    for name in ("W", "H", "mean"):
-        low, high = (end[other[name]] for end in fit.interval(name, 0.9))
-        inside = (low <= true[name][kept[name]]) & (true[name][kept[name]] <= high)
-        row.append(inside.mean())
-    order = np.argsort(fit.mean, axis=None)
-    row += [part.mean() for part in np.array_split(inside.ravel()[order], 3)]
-    if isinstance(engine, bn.CAVI):
-        low, high = fit.interval("mean", 0.9, method="mean_field")
-        row.append(((low <= true["mean"]) & (true["mean"] <= high)).mean())
-    return row + [float(np.mean(v)) for v in fit.noise.values()]
+    found = match_rows(H / size[:, None], fit.H)
+    of_components = {"W": (W * size)[:, found.own], "H": (H / size[:, None])[found.own]}
+    thirds = np.argsort(fit.mean, axis=None)
+    rows: list[Row] = []
+    for method in (None, "mean_field") if engine == "cavi" else (None,):
+        label = engine if method is None else "cavi, mean field"
+        for level in LEVELS:
+            for what in ("W", "H", "mean", "mass"):
+                low, high = fit.interval(what, level, method=method)  # type: ignore[arg-type]
+                if what in of_components:
+                    low, high = (a[:, found.other] if what == "W" else a[found.other] for a in (low, high))
+                    inside = (low <= of_components[what]) & (of_components[what] <= high)
+                elif what == "mean":
+                    inside = (low <= W @ H) & (W @ H <= high)
+                    for third, part in enumerate(np.array_split(inside.ravel()[thirds], 3)):
+                        rows.append((name, label, seed, f"mean, third {third + 1}", level, float(part.mean())))
+                elif fit.rank == setting.k:
+                    true = np.sort((W * size).sum(0))
+                    inside = (np.sort(low) <= true) & (true <= np.sort(high))
+                else:
+                    continue
+                rows.append((name, label, seed, what, level, float(inside.mean())))
+    return rows + [(name, label, seed, f"noise {key}", np.nan, float(np.mean(v))) for key, v in fit.noise.items()]
 
 
-def main(names: list[str], starts: int = 1, sets: int | None = None) -> None:
-    """Print a line for each setting."""
+def read(path: Path | None) -> list[Row]:
+    """Return the rows of a table, none where there is no file."""
+    if path is None or not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [(a, b, int(c), d, float(e), float(f)) for a, b, c, d, e, f in list(csv.reader(file))[1:]]
+
+
+def main(words: list[str]) -> None:
+    """Measure what is not in the table yet, and print a line for each setting and engine."""
     everything = settings()
-    engine: bn.CAVI | bn.Gibbs = bn.CAVI(starts=starts)
-    if "gibbs" in names:
-        engine = bn.Gibbs(chains=2, warmup=500, draws=1000, starts=starts)
-    names = [name for name in names if name != "gibbs"]
-    print(f"90% intervals, {engine}: W, H, W H; thirds of W H by mean; with CAVI W H by mean field; learned noise")
-    for name in names or everything:
-        setting, begin = everything[name], time.perf_counter()
-        rows, failed = [], 0
-        for seed in range(sets or setting.sets):
-            try:
-                rows.append(measure(setting, seed, engine))
-            except bn.EngineError:
-                failed += 1
-        mean, error = np.mean(rows, 0), np.std(rows, 0) / np.sqrt(len(rows))
-        figures = "  ".join(f"{a:.3f}" for a in mean)
-        print(
-            f"{name:16} {len(rows):3} sets, {failed} failed: {figures}  (se {error[0]:.3f} {error[1]:.3f} "
-            f"{error[2]:.3f}; {(time.perf_counter() - begin) / len(rows):.2f} s a set)",
-            flush=True,
-        )
+    path = next((Path(word) for word in words if word.endswith(".csv")), None)
+    sets = next((int(word) for word in words if word.isdigit()), None)
+    names = [word for word in words if word in everything] or list(everything)
+    engines = [word for word in words if word in ENGINES] or ["cavi"]
+    rows = read(path)
+    for name in names:
+        for engine in engines:
+            done = {row[2] for row in rows if row[:2] == (name, engine)}
+            begin, failed, seeds = time.perf_counter(), 0, range(sets or everything[name].sets)
+            for seed in seeds:
+                if seed in done:
+                    continue
+                try:
+                    new = measure(name, everything[name], engine, seed)
+                except bn.EngineError:
+                    failed += 1
+                    continue
+                rows += new
+                if path is not None:
+                    fresh = not path.exists()
+                    with open(path, "a", encoding="utf-8", newline="") as file:
+                        writer = csv.writer(file)
+                        writer.writerows([("setting", "engine", "set", "quantity", "level", "value")] if fresh else [])
+                        writer.writerows([(*row[:5], f"{row[5]:.5f}") for row in new])
+            say(name, engine, rows, failed, time.perf_counter() - begin)
+
+
+def say(name: str, engine: str, rows: list[Row], failed: int, seconds: float) -> None:
+    """Print coverage by quantity at all levels, and noise that was learned."""
+    for label in (engine, "cavi, mean field") if engine == "cavi" else (engine,):
+        own = [row for row in rows if row[:2] == (name, label)]
+        for what in dict.fromkeys(row[3] for row in own):
+            at = {}
+            for level in dict.fromkeys(row[4] for row in own if row[3] == what and not np.isnan(row[4])):
+                values = [row[5] for row in own if row[3:5] == (what, level)]
+                at[level] = f"{level:.2f}: {np.mean(values):.3f} ({np.std(values) / np.sqrt(len(values)):.3f})"
+            noise = [row[5] for row in own if row[3] == what and np.isnan(row[4])]
+            text = "  ".join(at.values()) if at else f"mean {np.mean(noise):.4g}"
+            print(f"{name:16} {label:17} {len({row[2] for row in own}):3} sets  {what:14} {text}", flush=True)
+    print(f"{name:16} {engine}: {failed} failed, {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
-    numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
-    main([a for a in sys.argv[1:] if not a.isdigit()], *numbers)
+    main(sys.argv[1:])
