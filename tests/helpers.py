@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from scipy import stats
 from scipy.special import digamma, logsumexp
@@ -487,3 +488,9 @@ def slow_cavi(
                     new[1][:, j] += s[i] * o[j] * mean_W[i]
             W, H = (new, H) if side == "W" else (W, new)
     return W, H
+
+
+def thinned(names: Iterable[str], *kept: str, drop: str = "") -> list[Any]:
+    """Return parameters of which those not in `kept` are run with ``pytest -m exhaustive`` only."""
+    marks = pytest.mark.exhaustive
+    return [name if name in kept else pytest.param(name, marks=marks) for name in names if name != drop]

@@ -80,6 +80,7 @@ def test_samples_left_out_are_best_predicted_by_the_right_rank() -> None:
         bn.diagnostics.loo(replace(fits[3], groups=None), by="group")
 
 
+@pytest.mark.exhaustive
 def test_ranks_are_uniform_and_swapped_rates_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """40 sets: mean ranks within 4 standard errors; with the means of W and H swapped one is beyond 5."""
     found = bn.diagnostics.sbc(MODEL, (8, 6), engine=GIBBS, sets=40).summary()
@@ -100,6 +101,7 @@ def test_ranks_are_uniform_and_swapped_rates_are_seen(monkeypatch: pytest.Monkey
         bn.diagnostics.sbc(MODEL, (8, 6), engine=bn.CAVI())
 
 
+@pytest.mark.exhaustive
 def test_a_lost_jacobian_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 12 scores in all none is beyond 4.5; without the volume of the coordinates one is beyond 8."""
     for engine in (bn.Gibbs(), bn.NUTS()):

@@ -16,7 +16,7 @@ from .._input import Table
 from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
-from ._chains import BLOCK, run_chains
+from ._chains import BLOCK, run_chains, thinning
 from ._gibbs import Draw
 from ._prepare import check_sampler
 from ._result import EngineInfo, EngineResult, best_of
@@ -102,16 +102,17 @@ class NUTS:
             begin(joint, joint.coordinates(first(own)), jax.random.key_data(own), options=self.options)
             for own in jax.random.split(key, self.chains)
         ]
-        warmup, blocks = -(-self.warmup // BLOCK), -(-self.draws // BLOCK)
+        thin = thinning(self.chains, self.draws, *joint.X.shape, joint.rank)
+        warmup, blocks = -(-self.warmup // BLOCK), -(-self.draws // (BLOCK * thin))
 
         def block(state: Any, chain: int, index: int) -> tuple[Any, Any]:
-            return walk(joint, state, jnp.int32(1), options=self.options)
+            return walk(joint, state, jnp.int32(1 if index < warmup else thin), options=self.options)
 
         kept = [kept for _, kept in run_chains(block, states, warmup, blocks, self, mark)]
         values, stats = jax.tree.map(lambda *parts: np.stack(parts).astype(float), *kept)
         log_joint = stats["log_joint"]
         info = EngineInfo(
-            -log_joint.mean(1), np.zeros(self.chains), np.full(self.chains, BLOCK * (warmup + blocks)),
+            -log_joint.mean(1), np.zeros(self.chains), np.full(self.chains, BLOCK * (warmup + blocks * thin)),
             ("sampled",) * self.chains, -log_joint[best_of(-log_joint.mean(1))],
         )  # fmt: skip
         return values, stats, info
