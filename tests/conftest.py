@@ -28,3 +28,11 @@ def _programs_of_one_file() -> Iterator[None]:
     """Drop the compiled programs of a file when its tests are done: one process may not hold all of them."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def promoted() -> Iterator[None]:
+    """Let NumPyro's distributions, and a user's program, promote ranks as NumPy does; chains run in other threads."""
+    jax.config.update("jax_numpy_rank_promotion", "allow")
+    yield
+    jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -21,7 +21,7 @@ in_checkout = pytest.mark.skipif(not README.exists(), reason="needs the checkout
 @in_checkout
 @pytest.mark.pages
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")
-def test_readme_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, promoted: None) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 5
     monkeypatch.chdir(tmp_path)

@@ -1,10 +1,8 @@
 """Programs of the user's: fitted as models are, and refused by name for what cannot be."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -16,15 +14,9 @@ from test_gibbs import planted
 
 import bayesnmf as bn
 
-pytestmark = pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")
-
-
-@pytest.fixture(autouse=True)
-def ranks_are_promoted() -> Iterator[None]:
-    """NumPyro's distributions, and a user's program, promote ranks as NumPy does; chains run in other threads."""
-    jax.config.update("jax_numpy_rank_promotion", "allow")
-    yield
-    jax.config.update("jax_numpy_rank_promotion", "raise")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto"), pytest.mark.usefixtures("promoted")
+]  # fmt: skip
 
 
 NUTS = bn.NUTS(chains=2, warmup=100, draws=100, starts=1)

@@ -102,7 +102,7 @@ class NUTS:
             begin(joint, joint.coordinates(first(own)), jax.random.key_data(own), options=self.options)
             for own in jax.random.split(key, self.chains)
         ]
-        thin = thinning(self.chains, self.draws, *joint.X.shape, joint.rank)
+        thin = thinning(self.chains, self.draws, joint.X.shape[0], joint.X.shape[1], joint.rank)
         warmup, blocks = -(-self.warmup // BLOCK), -(-self.draws // (BLOCK * thin))
 
         def block(state: Any, chain: int, index: int) -> tuple[Any, Any]:
