@@ -52,6 +52,7 @@ def settings() -> dict[str, Setting]:
         "sparse-learned": Setting(n=60, m=30, k=4, shape=0.3, prior=bn.Gamma(shape=None)),
         "nb": Setting(noise=nb, likelihood=bn.NegativeBinomial()),
         "nb-as-poisson": Setting(sets=50, noise=nb),
+        "wide": Setting(sets=20, n=30, m=300, prior=bn.Gamma(1.0)),
         "one-less": Setting(sets=50, rank=2),
         "one-more": Setting(sets=50, rank=4),
     }
