@@ -6,10 +6,32 @@ import numpy as np
 
 from ._errors import Finding
 from ._input import Table
+from .engines import CAVI, MAP, SVI, Engine
 from .engines._prepare import dense_rows
+from .engines._result import EngineInfo
 from .likelihoods import Gaussian, Likelihood, Poisson
 from .posterior import Posterior
 from .sampled import Sampled
+
+
+def course_findings(info: EngineInfo, best: int, engine: Engine) -> tuple[Finding, ...]:
+    """Return what must be said of how the best start ended."""
+    status = info.status[best]
+    if status == "nonfinite":
+        message = "the objective stopped being finite; the last finite state is kept. Use precision='float64' or "
+        return (Finding(status, message + "rescale X."),)
+    if status != "max_steps" or not (getattr(engine, "tol", 0) or getattr(engine, "residual_tol", 0)):
+        return ()
+    if isinstance(engine, SVI):
+        message = f"the bound had not stopped rising after max_steps={engine.max_steps}. Raise it, or rate."
+    else:
+        assert isinstance(engine, (MAP, CAVI))
+        message = (
+            f"not converged after max_steps={engine.max_steps}: residual {info.residual[best]:.2g}, wanted "
+            f"{engine.residual_tol:g}. Raise max_steps, or go on from here with init=fit."
+        )
+    return (Finding(status, message),)
+
 
 CHUNK = 2**22
 """Entries of X that are looked at together."""
@@ -50,6 +72,9 @@ def noise_findings(likelihood: Likelihood, W: np.ndarray, H: np.ndarray, table: 
     return [Finding("noise_rejected", f"{', and '.join(said)}: intervals are too narrow. Try {way_out}.")]
 
 
+DIVERGENT = 0.01
+"""Share of divergent steps above which draws may miss where the posterior is narrow."""
+
 RHAT, EFFECTIVE = 1.05, 100.0
 """R-hat above which, and effective draws below which, chains are not to be trusted (Vehtari et al. 2021)."""
 
@@ -74,6 +99,15 @@ def _chain_findings(posterior: Sampled) -> list[Finding]:
     apart = [f"{name} {rhat:.2f}" for name, (rhat, _, _) in found.items() if rhat > RHAT]
     few = [f"{name} {min(ess):.0f}" for name, (_, *ess) in found.items() if min(ess) < EFFECTIVE]
     findings = []
+    divergent = float(np.mean(posterior.others.get("diverging", 0.0)))
+    if divergent > DIVERGENT:
+        findings.append(
+            Finding(
+                "divergent_steps",
+                f"{divergent:.0%} of the draws come from divergent steps: where the posterior is narrow they may not "
+                "have been. Raise target, or use priors with shapes of 1 or more.",
+            )
+        )
     if apart:
         findings.append(
             Finding(

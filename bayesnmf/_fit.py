@@ -9,14 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from ._checks import interval_findings, noise_findings
+from ._checks import course_findings, interval_findings, noise_findings
 from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, split_negative
 from ._programs import fit_program
 from ._resolve import auto_model, resolve
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
-from .engines import CAVI, MAP, Engine
+from .engines import CAVI, Engine
 from .engines._families import Conditional
 from .engines._result import EngineResult
 from .engines._variational import Beliefs, Family
@@ -101,7 +101,9 @@ def fit(
     )
     key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     if callable(model):
-        return fit_program(model, table, rank, engine, key, seed)  # type: ignore[arg-type]
+        if likelihood is not None or init is not None or negative != "error":
+            raise ModelError("likelihood, init and negative are not for a program of your own: it says what X is.")
+        return fit_program(model, table, rank, engine, key, seed)
     engine = CAVI() if engine is None else engine
     if not isinstance(engine, Engine):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
@@ -148,20 +150,32 @@ def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
     W0, key = np.full((table.shape[0], fit.rank), table.level), jax.random.key(0)
     if fit.posterior is None:
         result = engine.run(model, table, key, (W0, fit.H), (fit.H, fit.rate_W))
-        return Projection(result.W[0], _course(result, engine))
+        return Projection(
+            result.W[0],
+            course_findings(result.info, result.best, engine),
+        )
     result = engine.run(model, table, key, (W0, fit.H), fit.posterior.beliefs)
     assert result.beliefs is not None
     posterior = fit.posterior.projected(result.beliefs.W, table)
-    return Projection(posterior.means[0], _course(result, engine) + tuple(interval_findings(posterior)), posterior)
+    return Projection(
+        posterior.means[0],
+        course_findings(result.info, result.best, engine) + tuple(interval_findings(posterior)),
+        posterior,
+    )
 
 
 def refit(fit: Fit, engine: Engine, seed: Seed) -> Fit:
-    """Return the model of a fit by another engine, from that fit, on the same data."""
+    """Return the model of a fit by another engine, from that fit, on the same data; what was learned is so again."""
     assert fit.posterior is not None
-    table = fit.posterior.table
-    model = replace(fit.model, rank=fit.rank, shrinkage=None)
-    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
+    table, model, learned = fit.posterior.table, fit.model, fit.posterior.learned
+    sides: dict[str, Any] = {}
+    for side, prior in (("W", model.W), ("H", model.H)):
+        free = {part: None for part, name in (("shape", "shape"), ("mean", "rate")) if f"{name}_{side}" in learned}
+        sides[side] = replace(prior, **free)  # type: ignore[type-var]
+    shrinkage = model.shrinkage and replace(model.shrinkage, threshold=-np.inf)  # type: ignore[type-var]
+    model = replace(model, rank=fit.rank, shrinkage=shrinkage, **sides)
     engine.check(model.parts[0])
+    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     return _assemble(engine.run(model, table, key, (fit.W, fit.H)), model, engine, table, seed)
 
 
@@ -212,6 +226,10 @@ def _assemble(result: EngineResult, model: Model, engine: Engine, table: Table, 
         factors = _of_components(result.beliefs, order[:kept])
         posterior = Posterior(*factors, rate, result.likelihood, result.learned, known, table)
     W_prior, H_prior = result.priors
+    mean = float(W.sum(0) @ H.sum(1)) / W.shape[0] / H.shape[1]
+    findings = [
+        *course_findings(info, result.best, engine), *_findings(model, kept - known, known, table, mean, agreement)
+    ]  # fmt: skip
     return Fit(
         W=W, H=H, relevance=result.relevance[result.best][order],
         model=replace(model, likelihood=result.likelihood, shrinkage=result.shrinkage, W=W_prior, H=H_prior),
@@ -219,8 +237,7 @@ def _assemble(result: EngineResult, model: Model, engine: Engine, table: Table, 
         noise=result.likelihood.noise(),
         objective=float(info.objective[result.best]), residual=float(info.residual[result.best]),
         status=info.status[result.best], steps=int(info.steps[result.best]), trace=info.trace, agreement=agreement,
-        warnings=_course(result, engine) + tuple(_findings(model, kept - known, known, table, float(W.sum(0) @
-        H.sum(1)) / W.shape[0] / H.shape[1], agreement)),
+        warnings=tuple(findings),
         seed=int(seed) if isinstance(seed, (int, np.integer)) else None,
         samples=table.samples, features=table.features, groups=table.groups, negative=table.negative,
         rate_W=result.rate_W[order[:kept]] / np.where(size > 0, size, 1) ** W_prior.power,
@@ -282,29 +299,6 @@ def _order(
     order = np.concatenate([np.arange(known), rank_of[rank_of >= known]]).astype(int)
     kept = int(keep.sum())
     return *unit_rows(W[:, order[:kept]], H[order[:kept]]), order, kept
-
-
-def _course(result: EngineResult, engine: Engine) -> tuple[Finding, ...]:
-    """Return what must be said of how the best start ended."""
-    status, residual = result.info.status[result.best], result.info.residual[result.best]
-    if status == "nonfinite":
-        return (
-            Finding(
-                status,
-                "the objective stopped being finite; the last finite state is kept. Use precision='float64' or "
-                "rescale X.",
-            ),
-        )
-    if status == "max_steps" and isinstance(engine, (MAP, CAVI)) and (engine.tol > 0 or engine.residual_tol > 0):
-        return (
-            Finding(
-                status,
-                f"not converged after max_steps={engine.max_steps}: residual {residual:.2g}, wanted "
-                f"{engine.residual_tol:g}. "
-                f"Raise max_steps, or go on from here with init=fit.",
-            ),
-        )
-    return ()
 
 
 def _findings(model: Model, found: int, known: int, table: Table, mean: float, agreement: Agreement) -> list[Finding]:

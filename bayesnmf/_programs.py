@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._checks import interval_findings
+from ._checks import course_findings, interval_findings
 from ._errors import EngineError, Finding, ModelError
 from ._input import Table, refuse_unobserved
 from ._resolve import resolve
@@ -49,12 +49,12 @@ def joint_for(program: Program, table: Table, rank: int, dtype: Any) -> Joint:
     return Joint(bare, X, weight, given, rank)
 
 
-def fit_program(program: Program, table: Table, rank: int | None, engine: Any, key: jax.Array, seed: Any) -> Fit:
+def fit_program(program: Program, table: Table, rank: Any, engine: Any, key: jax.Array, seed: Any) -> Fit:
     """Fit a program. The public door is `bayesnmf.fit`."""
     if not isinstance(engine, (NUTS, SVI)):
+        given = "no engine" if engine is None else type(engine).__name__
         raise EngineError(
-            f"A program of your own is fitted by bn.NUTS() or bn.SVI(), not by {type(engine).__name__}: only they need "
-            "nothing but its density."
+            f"A program of your own is fitted by bn.NUTS() or bn.SVI(), which need its density alone; got {given}."
         )
     if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)) or rank < 1:
         raise ModelError(f"Say how many components the program is called with, such as rank=8; got {rank!r}.")
@@ -198,9 +198,9 @@ def _as_fit(kept: Kept, info: Any, joint: Joint, table: Table, engine: Any, seed
         cosine[chain, match.own] = match.cosine
     best = int(np.argmin(info.objective))
     ranks = np.full(len(kept.W), joint.rank)
-    warnings = list(interval_findings(posterior))
+    found = [*course_findings(info, best, engine), *interval_findings(posterior)]
     if not product:
-        warnings.append(
+        found.append(
             Finding(
                 "mean_is_not_WH",
                 "the program's mean is not W H: draws are neither scaled to unit rows of H nor matched to one another, "
@@ -212,7 +212,7 @@ def _as_fit(kept: Kept, info: Any, joint: Joint, table: Table, engine: Any, seed
         W=W, H=H, relevance=mass / mass.sum(), model=Model(joint.rank), engine=engine, noise={},
         objective=float(info.objective[best]), residual=float(info.residual[best]), status=info.status[best],
         steps=int(info.steps[best]), trace=info.trace,
-        agreement=Agreement(info.objective, ranks, cosine, info.status, best), warnings=tuple(warnings),
+        agreement=Agreement(info.objective, ranks, cosine, info.status, best), warnings=tuple(found),
         seed=int(seed) if isinstance(seed, (int, np.integer)) else None, samples=table.samples,
         features=table.features, groups=table.groups, negative=table.negative, rate_W=np.ones(joint.rank),
         posterior=posterior,

@@ -282,9 +282,9 @@ class Fit:
 
         Groups ``posterior`` (W, H, mass, noise and parameters of priors that were sampled), ``posterior_predictive``
         and ``log_likelihood`` (by entry of X, times its weight; where some are missing in one dimension, entry),
-        ``sample_stats``,
-        ``observed_data``, ``constant_data``. Dimensions are chain, draw, row, feature, component (ArviZ calls a draw a
-        sample).
+        ``sample_stats``, ``observed_data``, ``constant_data``. Dimensions are chain, draw, row, feature, component
+        (ArviZ calls a draw a sample). Sites of a program of your own that have the shape (rank,) follow their
+        components; others come as they were drawn.
 
         Parameters
         ----------

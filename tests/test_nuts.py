@@ -105,7 +105,7 @@ OPTIONS: dict[str, Any] = {"chains": 2, "warmup": 100, "draws": 100, "starts": 1
 
 
 def test_nuts_and_gibbs_draw_from_one_posterior(x64: None) -> None:
-    """Means and squares of what labels cannot spoil, within 4 standard errors: some 40 scores of small data."""
+    """Means and squares of what labels cannot spoil, within 4 standard errors: 28 scores."""
     X = np.random.default_rng(3).poisson(4.0, (8, 6))
     model = bn.Model(2, bn.Poisson(), W=bn.Gamma(1.5, mean=2.0), H=bn.Gamma(1.2, mean=2.0))
     found = []
@@ -115,19 +115,15 @@ def test_nuts_and_gibbs_draw_from_one_posterior(x64: None) -> None:
             [
                 (posterior.W[:, :, :3] @ posterior.H[..., :4]).reshape(*posterior.W.shape[:2], -1),
                 np.sort(posterior.W.sum(2), 2),
-                posterior.others["log_joint"][..., None] / 10,
             ],
             2,
         )
-        # the log joints count from different coordinates
-        values[..., -1] -= values[..., -1].mean()
         values = np.concatenate([values, values**2], 2)
         effective = array_stats.ess(values, chain_axis=0, draw_axis=1, method="mean")
         found.append((values.mean((0, 1)), values.var((0, 1)) / effective))
     (nuts, of_nuts), (gibbs, of_gibbs) = found
     scores = (nuts - gibbs) / np.sqrt(of_nuts + of_gibbs)
-    of_log_joint = [14, 29]
-    assert np.abs(np.delete(scores, of_log_joint)).max() < 4, scores
+    assert np.abs(scores).max() < 4, scores
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_draws(tmp_path: Any) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 from helpers import observations
@@ -74,4 +73,3 @@ def test_options_are_checked_and_schedules_are_taken(tmp_path: Any) -> None:
     wide = np.ones((3, 6000))
     with pytest.raises(bn.EngineError, match="too many parameters"):
         bn.fit(wide, rank=2, engine=bn.SVI(guide="component"))
-    assert jax.numpy.zeros(1).dtype == np.float32

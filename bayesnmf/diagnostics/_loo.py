@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -13,6 +13,9 @@ from .._errors import EngineError
 from .._types import Array
 from ..engines._prepare import Rows, dense_rows
 from ..result import NO_INTERVAL, Fit
+
+TINY = 1e-12
+"""Least mean."""
 
 
 def loo(fit: Fit, by: Literal["row", "group"] = "row", size: int = 200, *, points: int = 200, seed: int = 0) -> Any:
@@ -72,8 +75,8 @@ def loo(fit: Fit, by: Literal["row", "group"] = "row", size: int = 200, *, point
     centre, spread = logs.mean(0), 1.3 * logs.std(0) + 0.05
     given: list[Any] = [jnp.asarray(a, rows.x.dtype) for a in (centre, spread, draws["H"], fit.rate_W)]
     keys = jax.random.split(jax.random.key(seed), len(centre))
-    of_rows = _of_rows(float(prior.shape), points)
-    found = of_rows(fit.posterior.likelihood, rows, *given, keys)
+    shape = jnp.asarray(prior.shape, rows.x.dtype)
+    found = _of_rows(fit.posterior.likelihood, rows, *given, keys, shape, points=points)
     log_likelihood = np.asarray(found, dtype=float)
     if by == "group":
         assert fit.groups is not None
@@ -84,27 +87,27 @@ def loo(fit: Fit, by: Literal["row", "group"] = "row", size: int = 200, *, point
     return of_tree(xr.DataTree.from_dict({"log_likelihood": data, "posterior": kept}), pointwise=True)
 
 
-def _of_rows(shape: float, points: int) -> Callable[..., jax.Array]:
-    """Return what gives log p(x_i | H) for each draw of H, (draws, rows)."""
+@partial(jax.jit, static_argnames="points")
+def _of_rows(
+    likelihood: Any, rows: Rows, centre: Array, spread: Array, H: Array, rate: Array, keys: Array, shape: Array, *,
+    points: int,
+) -> jax.Array:  # fmt: skip
+    """Return log p(x_i | H) for each draw of H, (draws, rows)."""
 
-    @jax.jit
-    def run(likelihood: Any, rows: Rows, centre: Array, spread: Array, H: Array, rate: Array, keys: Array) -> jax.Array:
-        def one(given: Any) -> Array:
-            x, weight, factor, centre, spread, key = given
-            eps = jax.random.normal(key, (points, len(centre)), x.dtype)
-            log_w = centre[None] + spread[None] * eps
-            log_q = jnp.sum(-0.5 * eps**2 - jnp.log(spread)[None] - 0.5 * jnp.log(2 * jnp.pi), 1)
-            # of the logarithms too: w^shape in the place of w^(shape - 1)
-            constant = jax.lax.lgamma(jnp.asarray(shape, x.dtype))
-            log_p = jnp.sum(shape * (log_w + jnp.log(rate)[None]) - rate[None] * jnp.exp(log_w) - constant, 1)
+    def one(given: Any) -> Array:
+        x, weight, factor, centre, spread, key = given
+        eps = jax.random.normal(key, (points, len(centre)), x.dtype)
+        log_w = centre[None] + spread[None] * eps
+        log_q = jnp.sum(-0.5 * eps**2 - jnp.log(spread)[None] - 0.5 * jnp.log(2 * jnp.pi), 1)
+        # of the logarithms too: w^shape in the place of w^(shape - 1)
+        constant = jax.lax.lgamma(shape)
+        log_p = jnp.sum(shape * (log_w + jnp.log(rate)[None]) - rate[None] * jnp.exp(log_w) - constant, 1)
 
-            def of_H(H: Array) -> Array:
-                v = jnp.maximum(factor[None] * (jnp.exp(log_w) @ H), 1e-12)
-                own = weight[None] * likelihood.log_density(jnp.broadcast_to(x[None], v.shape), v)
-                return jax.nn.logsumexp(jnp.sum(jnp.where(weight[None] > 0, own, 0), 1) + log_p - log_q)
+        def of_H(H: Array) -> Array:
+            v = jnp.maximum(factor[None] * (jnp.exp(log_w) @ H), TINY)
+            own = weight[None] * likelihood.log_density(jnp.broadcast_to(x[None], v.shape), v)
+            return jax.nn.logsumexp(jnp.sum(jnp.where(weight[None] > 0, own, 0), 1) + log_p - log_q)
 
-            return jax.lax.map(of_H, H) - jnp.log(points)
+        return jax.lax.map(of_H, H) - jnp.log(points)
 
-        return jax.lax.map(one, (*rows, centre, spread, keys)).T
-
-    return run
+    return jax.lax.map(one, (*rows, centre, spread, keys)).T

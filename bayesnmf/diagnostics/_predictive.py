@@ -77,19 +77,9 @@ def predictive(fit: Fit, size: int = 200, *, seed: int = 0) -> pd.DataFrame:
         following = fit.groups[1:] == fit.groups[:-1]
     keys = jax.random.split(jax.random.key(seed), len(draws["W"]))
 
-    @jax.jit
-    def of_draws(likelihood: Any, W: Array, H: Array, noise: dict[str, Array], rows: Any) -> tuple[Array, Array]:
-        def one(given: Any) -> tuple[Array, Array]:
-            key, W, H, noise = given
-            own = replace(likelihood, **noise) if noise else likelihood
-            v = jnp.maximum(rows.factor * (W @ H), 1e-12)
-            new = own.sample(key, v).astype(rows.x.dtype)
-            return _quantities(rows.x, v, own, rows.weight, following), _quantities(new, v, own, rows.weight, following)
-
-        return jax.lax.map(one, (keys, W, H, noise))
-
     given = [jnp.asarray(draws[name], rows.x.dtype) for name in ("W", "H")]
-    seen, made = (np.asarray(a, float) for a in of_draws(fit.posterior.likelihood, *given, noise, rows))
+    of_draws = _of_draws(fit.posterior.likelihood, keys, *given, noise, rows, jnp.asarray(following))
+    seen, made = (np.asarray(a, float) for a in of_draws)
     ends = np.quantile(made, [0.05, 0.95], axis=0)
     probability = (made >= seen).mean(0)
     found = pd.DataFrame(
@@ -98,7 +88,23 @@ def predictive(fit: Fit, size: int = 200, *, seed: int = 0) -> pd.DataFrame:
     return found if fit.posterior.likelihood.support != "real" else found.drop(index="zeros")
 
 
-def _quantities(x: Array, v: Array, likelihood: Any, weight: Array, following: np.ndarray) -> jax.Array:
+@jax.jit
+def _of_draws(
+    likelihood: Any, keys: Array, W: Array, H: Array, noise: dict[str, Array], rows: Any, following: Array
+) -> tuple[Array, Array]:
+    """Return the quantities of X, and of a new X, for each draw."""
+
+    def one(given: Any) -> tuple[Array, Array]:
+        key, W, H, noise = given
+        own = replace(likelihood, **noise) if noise else likelihood
+        v = jnp.maximum(rows.factor * (W @ H), 1e-12)
+        new = own.sample(key, v).astype(rows.x.dtype)
+        return _quantities(rows.x, v, own, rows.weight, following), _quantities(new, v, own, rows.weight, following)
+
+    return jax.lax.map(one, (keys, W, H, noise))
+
+
+def _quantities(x: Array, v: Array, likelihood: Any, weight: Array, following: Array) -> jax.Array:
     seen = (weight > 0).astype(x.dtype)
     variance = jnp.broadcast_to(likelihood.variance_at(v), x.shape)
     residual = seen * (x - v) / jnp.sqrt(variance)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._errors import EngineError
+from .._fit import refit
 from ..engines import Gibbs
 from ..result import NO_INTERVAL, Fit, match
 from ..sampled import Sampled
@@ -56,18 +57,15 @@ def referee(fit: Fit, sweeps: int = 200, *, chains: int = 4, seed: int = 0) -> p
         raise EngineError(NO_INTERVAL)
     if fit.status == "sampled" or fit.posterior.likelihood is None:
         raise EngineError("The referee is for fits of a bn.Model by CAVI or SVI; compare chains by their R-hat.")
-    from .._fit import refit
-
     engine = Gibbs(chains=chains, warmup=max(sweeps // 2, 50), draws=sweeps, starts=1)
     exact = refit(fit, engine, seed)
     posterior = exact.posterior
     assert isinstance(posterior, Sampled)
     found = match(fit, exact)
-    rhat = {"mean": posterior.convergence["entries"][0]}
     rows = {}
     for name in ("W", "H", "mean", "mass"):
         (low, high), (own_low, own_high) = fit.interval(name), exact.interval(name)
-        centre, own = _centre(fit, name), _centre(exact, name)
+        centre, own = getattr(fit, name), getattr(exact, name)
         if name != "mean":
             low, high, centre = (_some(a, name, found.own) for a in (low, high, centre))
             own_low, own_high, own = (_some(a, name, found.other) for a in (own_low, own_high, own))
@@ -75,13 +73,10 @@ def referee(fit: Fit, sweeps: int = 200, *, chains: int = 4, seed: int = 0) -> p
         moved = np.abs(centre - own) / sd
         rows[name] = {
             "moved": np.median(moved), "moved_most": np.quantile(moved, 0.9),
-            "width": np.median((high - low) / (3.29 * sd)), "rhat": rhat.get(name, posterior.convergence["masses"][0]),
+            "width": np.median((high - low) / (3.29 * sd)),
+            "rhat": posterior.convergence["entries" if name == "mean" else "masses"][0],
         }  # fmt: skip
     return pd.DataFrame(rows).T
-
-
-def _centre(fit: Fit, name: str) -> np.ndarray:
-    return getattr(fit, name)
 
 
 def _some(a: np.ndarray, name: str, components: np.ndarray) -> np.ndarray:

@@ -31,13 +31,11 @@ class Calibration:
         import pandas as pd
         from scipy import stats
 
-        rows = {}
+        rows, bins = {}, min(bins, self.size + 1)
         for name, ranks in self.ranks.items():
             edges = np.linspace(-0.5, self.size + 0.5, bins + 1)
-            counts, expected = np.histogram(ranks, edges)[0], np.diff(edges) / (self.size + 1) * len(ranks)
-            # bins hold unlike numbers of whole ranks
-            held = np.diff(np.ceil(edges)) / (self.size + 1) * len(ranks)
-            expected = held if np.all(held > 0) else expected
+            counts = np.histogram(ranks, edges)[0]
+            expected = np.diff(np.ceil(edges)) / (self.size + 1) * len(ranks)  # bins hold unlike numbers of ranks
             chi2 = float(np.sum((counts - expected) ** 2 / expected))
             mean = ranks.mean() / self.size
             error = np.sqrt((self.size + 2) / self.size / 12 / len(ranks))
@@ -67,7 +65,7 @@ def sbc(
     engine : Gibbs, NUTS or SVI, optional
         What is judged. Left out: `NUTS` of two chains.
     sets : int
-        Data sets. 100 find gross faults, 400 a shape that is wrong by a tenth.
+        Data sets. Some tens find gross faults; a study takes hundreds.
     size : int
         Draws that the truth is ranked among, evenly spaced, so that they are nearly independent.
     seed : int

@@ -12,6 +12,7 @@ import numpy as np
 from .._errors import EngineError
 from .._input import Table
 from .._types import Array
+from ..likelihoods import Likelihood
 from ..model import Model
 from ..priors import Dirichlet, Flat, Prior
 from ._families import Conditional, Gammas
@@ -24,6 +25,15 @@ from .map import MAP
 
 if TYPE_CHECKING:
     from ..program import Joint
+
+Options = tuple[tuple[str, Any], ...]
+"""What a compiled program of an engine depends on."""
+
+Values = dict[str, Any]
+"""Values, or coordinates, by site."""
+
+LEAST = 1e-3
+"""Least entry of a first draw, as a share of the mean: far below it gradients lead nowhere."""
 
 NEAR = 10.0
 """Shape of what is believed about a fit by the mode."""
@@ -54,7 +64,7 @@ def joint_of(ready: Prepared, size: Array, learned: tuple[str, ...]) -> Joint:
     return Joint(program, X, weight, given, ready.model.rank, sheared)
 
 
-def values_of(draw: Draw, joint: Joint) -> dict[str, Array]:
+def values_of(draw: Draw, joint: Joint) -> Values:
     """Return a draw as values of the sites of a model's program."""
     program = joint.program
     values = {"W": draw.W[: len(joint.X)]}
@@ -69,7 +79,7 @@ def values_of(draw: Draw, joint: Joint) -> dict[str, Array]:
     return {name: jnp.asarray(value) for name, value in (values | noise).items()}
 
 
-def draw_of(values: dict[str, Array], joint: Joint, n_padded: int) -> Draw:
+def draw_of(values: Values, joint: Joint, n_padded: int) -> Draw:
     """Return values of the sites of a model's program as a draw; what is not sampled is 0 or as it is given."""
     program, dtype = joint.program, joint.X.dtype
     W, H = values["W"], values["H"]
@@ -134,3 +144,12 @@ def _conditional(prior: Prior, mean: float, axis: int, rank: int) -> Conditional
     rate = float(prior.rate(jnp.asarray(mean))) if prior.power == 2 else shape / mean
     full = np.expand_dims(np.full(rank, rate), axis)
     return Conditional(shape, full, np.log(full))
+
+
+def check_density(likelihood: Likelihood, name: str) -> None:
+    """Raise EngineError for what is no likelihood."""
+    if not likelihood.is_density:
+        raise EngineError(
+            f"{name} has no posterior for {type(likelihood).__name__}, which is no density. Use a likelihood such as "
+            "Poisson() or Gaussian(), or engine=bn.MAP()."
+        )

@@ -21,7 +21,7 @@ from ._gibbs import Draw
 from ._prepare import check_sampler
 from ._result import EngineInfo, EngineResult, best_of
 from ._sampler import Chains
-from ._walk import draw_of, first_fit, joint_of, values_of
+from ._walk import LEAST, Options, Values, check_density, draw_of, first_fit, joint_of, values_of
 
 if TYPE_CHECKING:
     from ..program import Joint
@@ -123,13 +123,6 @@ class NUTS:
         return ("warmup", -(-self.warmup // BLOCK) * BLOCK), ("target", self.target), ("depth", self.depth)
 
 
-Options = tuple[tuple[str, Any], ...]
-Values = dict[str, Any]
-
-LEAST = 1e-3
-"""Least entry of a first draw, as a share of the mean: far below it gradients lead nowhere."""
-
-
 class _Task(Chains):
     """One call of `NUTS.run`."""
 
@@ -188,12 +181,3 @@ def walk(joint: Joint, state: Any, thin: Array, *, options: Options) -> tuple[An
         return state, (values, stats)
 
     return jax.lax.scan(one, state, None, length=BLOCK)
-
-
-def check_density(likelihood: Likelihood, name: str) -> None:
-    """Raise EngineError for what is no likelihood."""
-    if not likelihood.is_density:
-        raise EngineError(
-            f"{name} has no posterior for {type(likelihood).__name__}, which is no density. Use a likelihood such as "
-            "Poisson() or Gaussian(), or engine=bn.MAP()."
-        )

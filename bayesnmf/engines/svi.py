@@ -20,8 +20,7 @@ from ._chains import BLOCK, fingerprint, run_chains, thinning
 from ._prepare import check_count, check_sampler
 from ._result import EngineInfo, EngineResult
 from ._sampler import Sampler
-from ._walk import draw_of, first_fit, joint_of, values_of
-from .nuts import LEAST, check_density
+from ._walk import LEAST, Options, Values, check_density, draw_of, first_fit, joint_of, values_of
 
 if TYPE_CHECKING:
     from ..program import Joint
@@ -109,11 +108,7 @@ class SVI:
     ) -> EngineResult:
         """Fit a resolved model."""
         self.check(model.parts[0])
-        if self.guide == "component" and model.rank * table.shape[1] ** 2 > MOST_BLOCK:
-            raise EngineError(
-                f"The guide of {model.rank} components x {table.shape[1]} features has too many parameters: use "
-                'guide="mean_field", or engine=bn.CAVI(), whose linear response knows how rows of H move.'
-            )
+        self._check_size(model.rank, table.shape[1])
         start = first_fit(model, table, key, init, self.starts, self.precision)
         with jax.enable_x64(self.precision == "float64"):
             return _Task(self, model, table).run(key, start)
@@ -124,6 +119,8 @@ class SVI:
         """Return draws of every site of a program (1, draws, ...), their log joint, and how it went."""
         from ..program import start_params
 
+        (n, m), k = joint.X.shape, joint.rank
+        self._check_size(k, m)
         if self.batch is not None:
             raise EngineError("A program of your own may join its rows, so that they cannot be drawn: leave out batch.")
         loc = joint.coordinates(first(key))
@@ -131,9 +128,17 @@ class SVI:
         block = "H" if "H" in loc and loc["H"].ndim == 2 else ""
         params = start_params(self.guide, loc, spread, block)
         fitted, info = self.climbed(joint, params, key, mark, 0.0)
-        values, log_joint, gain = drawn(joint, fitted, jax.random.fold_in(key, 1), size=self.draws)
+        count = -(-self.draws // thinning(1, self.draws, n, m, k))
+        values, log_joint, gain = drawn(joint, fitted, jax.random.fold_in(key, 1), size=count)
         values = {name: np.asarray(value, float)[None] for name, value in values.items()}
         return values, {"log_joint": np.asarray(log_joint, float)[None]}, _with_elbo(info, gain, 0.0)
+
+    def _check_size(self, rank: int, m: int) -> None:
+        if self.guide == "component" and rank * m**2 > MOST_BLOCK:
+            raise EngineError(
+                f'The guide of {rank} components x {m} features has too many parameters: use guide="mean_field", or '
+                "engine=bn.CAVI(), whose linear response knows how rows of H move."
+            )
 
     def climbed(
         self, joint: Joint, params: Values, key: jax.Array, mark: str, constant: float
@@ -164,8 +169,6 @@ class SVI:
 SPREAD = 0.1
 """First standard deviation of a coordinate of which nothing is known."""
 
-Values = dict[str, Any]
-
 
 def _with_elbo(info: EngineInfo, gain: Array, constant: float) -> EngineInfo:
     """Return it with the ELBO of draws and its Monte Carlo error."""
@@ -191,7 +194,7 @@ class _Task(Sampler):
         result = self.result(draws, stats, start, 0)
         return result._replace(info=_with_elbo(info, gain, self.prepared.constant))
 
-    def first_params(self, start: EngineResult, key: jax.Array) -> dict[str, Array]:
+    def first_params(self, start: EngineResult, key: jax.Array) -> Values:
         """Return the guide that is nearest to a fit: of the same means, and standard deviations of logarithms."""
         from scipy.special import polygamma
 
@@ -210,15 +213,12 @@ class _Task(Sampler):
         H = jnp.where(known[:, None], draw.H, H)
         values = values_of(draw._replace(W=W, H=H), self.joint)
         loc = self.joint.coordinates(values)
-        spread = {name: jnp.full_like(value, 0.1) for name, value in loc.items()}
+        spread = {name: jnp.full_like(value, SPREAD) for name, value in loc.items()}
         free = "H" if "H" in loc else "new_H"
         spread["W"] = self.prepared.array(spreads[0])
         if free in loc:
             spread[free] = self.prepared.array(spreads[1][known.sum() :])
         return start_params(self.engine.guide, loc, spread, free)
-
-
-Options = tuple[tuple[str, Any], ...]
 
 
 class Way(NamedTuple):
@@ -253,14 +253,14 @@ def rows_of(joint: Joint, key: Array, options: Options) -> Array | None:
 
 
 @partial(jax.jit, static_argnames="options")
-def begin(joint: Joint, params: dict[str, Array], key: Array, *, options: Options) -> Any:
+def begin(joint: Joint, params: Values, key: Array, *, options: Options) -> Any:
     """Return the state before the first step."""
     return inference(options).init(key, joint, params, rows_of(joint, key, options))
 
 
 @partial(jax.jit, static_argnames="options")
 def climb(
-    joint: Joint, params: dict[str, Array], way: Way, index: Array, tol: tuple[Array, Array], *, options: Options
+    joint: Joint, params: Values, way: Way, index: Array, tol: tuple[Array, Array], *, options: Options
 ) -> tuple[Way, tuple[Array, Array]]:
     """Return the state after a block of steps; the ELBO of each, and the step from which the rate falls.
 
@@ -285,7 +285,7 @@ def climb(
 
 
 @partial(jax.jit, static_argnames="options")
-def params_of(joint: Joint, params: dict[str, Array], state: Any, *, options: Options) -> dict[str, Array]:
+def params_of(joint: Joint, params: Values, state: Any, *, options: Options) -> Values:
     """Return the parameters of the guide."""
     svi = inference(options)
     svi.init(state.rng_key, joint, params, rows_of(joint, state.rng_key, options))

@@ -70,11 +70,11 @@ class Joint:
     rank: int = field(metadata={"static": True})
     sheared: str | None = field(default=None, metadata={"static": True})
 
-    def trace(self, values: Point, key: Array | None = None, rows: Array | None = None) -> dict[str, Any]:
+    def trace(self, values: Point, key: Array | None = None) -> dict[str, Any]:
         """Return NumPyro's trace at some values; what is left out is drawn, given a key."""
         model = handlers.substitute(self.program, data=values)
         model = handlers.seed(model, key) if key is not None else model
-        X, given = self._arguments(rows)
+        X, given = self._arguments(None)
         return handlers.trace(model).get_trace(X, **given)
 
     def density(self, z: Point, rows: Array | None = None) -> tuple[jax.Array, Point]:
