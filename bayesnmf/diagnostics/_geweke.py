@@ -43,7 +43,8 @@ def geweke(
     steps : int
         Of the chain.
     step : float
-        Of NUTS' trajectories, which are not adapted here.
+        Of NUTS' trajectories, which are not adapted here. Where the noise is small against the mean a coarse one stays
+        where it is for long, and the chain misses large values: lower it.
     seed : int
         Same seed, same chain.
     **data

@@ -52,7 +52,8 @@ def geweke(steps: int = 100_000) -> None:
         for engine in (bn.Gibbs(), bn.NUTS()):
             begin = time.perf_counter()
             mask = MASK[:6, :4]
-            found = bn.diagnostics.geweke(model, (6, 4), engine=engine, steps=steps, observed=mask)
+            step = 0.03 if name == "Gaussian" else 0.2
+            found = bn.diagnostics.geweke(model, (6, 4), engine=engine, steps=steps, step=step, observed=mask)
             report(f"Geweke {name} {type(engine).__name__}", found, "z", begin)
 
 
