@@ -99,10 +99,10 @@ def fit(
     table = read(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
-    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     if callable(model):
         if likelihood is not None or init is not None or negative != "error":
             raise ModelError("likelihood, init and negative are not for a program of your own: it says what X is.")
+        key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
         return fit_program(model, table, rank, engine, key, seed)
     engine = CAVI() if engine is None else engine
     if not isinstance(engine, Engine):
@@ -111,21 +111,44 @@ def fit(
     if auto:
         model = auto_model(model, likelihood, table.shape)
     model = _stated(model, None if auto else rank, likelihood)
-    if model.likelihood is None and negative != "error":
-        table = split_negative(table, negative, "Poisson")
-    elif isinstance(model.likelihood, Likelihood) and model.likelihood.support != "real":
-        table = split_negative(table, negative, type(model.likelihood).__name__)
+    table = without_negative(table, model.likelihood, negative)
+    return fit_table(table, model, engine, seed, None if init is None else _start(init, model, table))
+
+
+def without_negative(table: Table, likelihood: Likelihood | None, negative: Negative) -> Table:
+    """Return the table as the likelihood can take it, or raise for negative entries."""
+    if likelihood is None and negative != "error":
+        return split_negative(table, negative, "Poisson")
+    if isinstance(likelihood, Likelihood) and likelihood.support != "real":
+        return split_negative(table, negative, type(likelihood).__name__)
+    return table
+
+
+def fit_table(
+    table: Table, model: Model, engine: Engine, seed: Seed, init: tuple[np.ndarray, np.ndarray] | None = None
+) -> Fit:
+    """Return the fit of a model to data that were read; `fit` is this after its arguments were checked.
+
+    `init` may hold several starts, on a leading axis of W and H.
+    """
+    return fit_starts(table, model, engine, seed, init)[0]
+
+
+def fit_starts(
+    table: Table, model: Model, engine: Engine, seed: Seed, init: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[Fit, EngineResult]:
+    """Return what `fit_table` does, and what all starts led to."""
+    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
     chosen = model.likelihood is None
     model = resolve(model, table, engine)
-    start = None if init is None else _start(init, model, table)
-    result = engine.run(model, table, key, start)
+    result = engine.run(model, table, key, init)
     found = _assemble(result, model, engine, table, seed)
     if isinstance(found.posterior, Posterior) and model.shrinkage is not None and 0 < found.rank < model.rank:
         found = _without_dropped(found, model, engine, table, key)
     if found.posterior is not None and found.posterior.likelihood is not None and found.rank:
         more = noise_findings(found.posterior.likelihood, found.W, found.H, table) + interval_findings(found.posterior)
         found = replace(found, warnings=found.warnings + tuple(more))
-    return replace(found, likelihood_chosen=chosen)
+    return replace(found, likelihood_chosen=chosen), result
 
 
 def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:

@@ -15,6 +15,7 @@ from helpers import (
     observations,
     planted,
     posterior_likelihoods,
+    recovered,
     repeated,
     slow_cavi,
     supported,
@@ -396,3 +397,20 @@ def test_known_rows_stay_and_the_others_come_back() -> None:
     np.testing.assert_allclose(high[:2], profiles[2:], rtol=1e-9)
     assert np.all(high[2:] > low[2:])
     np.testing.assert_allclose(fit.draws(3)["H"][:, :2], np.broadcast_to(profiles[2:], (3, 2, 15)), rtol=1e-9)
+
+
+def test_shapes_that_are_learned_last_lead_to_one_optimum_from_every_start() -> None:
+    """Given as `init`, a random start has its shapes learned at once, and ends at an optimum of its own."""
+    rng = np.random.default_rng(2)
+    profiles = rng.dirichlet(np.full(60, 0.25), 12)
+    X = rng.poisson(rng.dirichlet(np.ones(12), 48) * 3000 @ profiles)
+    engine, size = bn.CAVI(starts=1), np.sqrt(X.mean() / 12)
+    held, free = [], []
+    for seed in range(3):
+        fit = bn.fit(X, rank=12, engine=engine, seed=seed)
+        assert recovered(fit, profiles) == (1.0, 1.0)
+        held.append(fit.elbo)
+        begin = size * rng.uniform(1, 2, (48, 12)), size * rng.uniform(1, 2, (12, 60))
+        free.append(bn.fit(X, rank=12, engine=engine, init=begin).elbo)
+    assert np.ptp(held) < 1
+    assert np.ptp(free) > 10

@@ -77,6 +77,8 @@ class Variational:
         Number of samples; rows of W beyond it are padding.
     observations : scalar
         Sum of the weights.
+    held : scalar bool
+        Whether shapes that are learned stay what they are for now.
     update_H : bool
         False keeps all but W: projection.
     """
@@ -87,6 +89,7 @@ class Variational:
     known: Array
     shrinkage: Shared | None
     observations: Array
+    held: Array
     learned: tuple[str, ...] = field(metadata={"static": True})
     n: int = field(metadata={"static": True})
     update_H: bool = field(default=True, metadata={"static": True})
@@ -151,7 +154,7 @@ class Variational:
                     fixed = prior.shape / jnp.ravel(prior.rate)[0]
                     gap = jnp.log(fixed) - jnp.sum(log_total) / count[side] + mean / fixed - 1
                     prior = prior._replace(rate=jnp.full_like(prior.rate, 1 / fixed))
-                shape = jnp.clip(_shape_of(gap), *SHAPES)
+                shape = jnp.where(self.held, prior.shape, jnp.clip(_shape_of(gap), *SHAPES))
                 rate = prior.rate * shape if f"rate_{side}" not in self.learned else prior.rate
                 prior = Conditional(shape, rate, jnp.log(rate))
             if f"rate_{side}" in self.learned:

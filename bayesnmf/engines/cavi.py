@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -52,6 +52,10 @@ class CAVI:
     For error bars in seconds. The ELBO, a lower bound of the log evidence, compares ranks and likelihoods. Its own
     widths are too small, since it ignores how W and H move together; intervals therefore come from
     linear response (`Fit.interval`). Not for `BetaDivergence`, which is no likelihood, nor for flat priors.
+
+    Shapes of priors that are learned stay at 1 until a random start has converged, so that starts mostly end at one
+    optimum. Learned at once they run away with what the first sweeps happen to find: to a better one at times, by some
+    tens of nats, and to some that are thousands of nats worse.
 
     Parameters
     ----------
@@ -146,7 +150,8 @@ class _Task:
         transposed = ready.data.T if quadratic and ready.data.weight is not None and fixed is None else None
         self.problem = Variational(
             ready.data, transposed, jnp.asarray(ready.active), ready.array(ready.known), Shared.of(ready),
-            ready.array(table.total_weight), learned_parameters(model), table.shape[0], fixed is None,
+            ready.array(table.total_weight), jnp.asarray(False), learned_parameters(model), table.shape[0],
+            fixed is None,
         )  # fmt: skip
 
     def run(self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None) -> Course:
@@ -156,7 +161,7 @@ class _Task:
         if init is None:
             W, H = (np.asarray(a) * ready.size for a in draw_starts(key, engine.starts, n, m, ready.k))
         else:
-            W, H = (np.asarray(a, float)[None] / ready.side_unit for a in init)
+            W, H = (np.asarray(a, float).reshape(-1, *a.shape[-2:]) / ready.side_unit for a in init)
         factors = tuple(ready.array(a) for a in ready.pad(W, H))
         first = self.fixed
         if first is None:
@@ -165,9 +170,15 @@ class _Task:
                 *self._q(), self._conditional(self.W, 0), self._conditional(self.H, 1), Gammas(nothing, nothing),
                 ready.likelihood,
             )  # fmt: skip
-        states = begin_starts(self.problem, self._point(), first, factors)
-        course = self._sweep_on(states, None, correct=False)
-        if self.fixed is not None or engine.tol == engine.residual_tol == 0:
+        endless = engine.tol == engine.residual_tol == 0
+        held = init is None and not endless and any(name.startswith("shape") for name in self.problem.learned)
+        self.problem = replace(self.problem, held=jnp.asarray(held))
+        course = self._sweep_on(begin_starts(self.problem, self._point(), first, factors), None, correct=False)
+        if held:
+            self.problem, steps = replace(self.problem, held=jnp.asarray(False)), course.info.steps
+            course = self._sweep_on(course.state, None, correct=False)
+            course = course._replace(info=course.info._replace(steps=course.info.steps + steps))
+        if self.fixed is not None or endless:
             return course
         best = best_of(np.asarray(course.info.objective, float))
         course = self._go_on(course, best, correct=False)
