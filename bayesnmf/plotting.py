@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -13,7 +13,10 @@ from matplotlib.ticker import MaxNLocator
 from .result import NEAR, Fit
 from .summaries import feature_names, intervals
 
-KEPT, DROPPED = "#0072B2", "#BBBBBB"
+if TYPE_CHECKING:
+    from .rank import RankSelection
+
+KEPT, DROPPED, HELD = "#0072B2", "#BBBBBB", "#D55E00"
 COLOURS = "cividis"
 """Read alike by all colour vision, and in grey print."""
 
@@ -214,6 +217,29 @@ class FitPlots:
         ends = intervals(self.fit, "share")
         if ends is not None:
             ax.vlines(np.arange(self.fit.rank), *ends, color="black", linewidth=1.5)
+
+
+def selection(found: RankSelection, ax: Axes | None = None) -> Axes:
+    """Draw the evidence bound and the held-out score of each rank, below their best. See `RankSelection.plot`."""
+    ax = _axes(ax, width=6)
+    ranks, table = found.table.index.to_numpy(), found.table
+    for column, colour, marker, name in (("elbo", KEPT, "o", "ELBO"), ("held_out", HELD, "s", "held-out log density")):
+        below = table[column].max() - table[column]
+        error = table["held_out_error"] if column == "held_out" else None
+        says = found.answers[column]
+        ax.errorbar(ranks, below, error, color=colour, marker=marker, ms=4, capsize=2, label=f"{name}: {says}")
+    ax.axvline(
+        found.answers["shrinkage"], color="black", ls=":", lw=1, label=f"shrinkage: {found.answers['shrinkage']}"
+    )
+    ax.axvline(found.best, color=DROPPED, lw=6, alpha=0.5, zorder=0, label=f"answer: {found.best}")
+    ax.set_yscale("symlog", linthresh=10)
+    ax.set_ylim(bottom=0)
+    ax.invert_yaxis()
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="components", ylabel="nats below the best", title=f"How many components? {found.noise.chosen} noise")
+    ax.legend(fontsize="small", frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
 
 
 def _axes(ax: Axes | None, width: float = 4.5) -> Axes:

@@ -16,7 +16,7 @@ LAYERS = [
     {"engines"},
     {"_linear", "posterior", "sampled"},
     {"_resolve", "_checks", "_fit", "_programs", "_storage"},
-    {"summaries", "datasets", "datatree", "diagnostics"},
+    {"summaries", "datasets", "datatree", "diagnostics", "rank"},
     {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},
 ]
 UPWARD = {
@@ -25,6 +25,7 @@ UPWARD = {
     ("result", "datatree"): "Fit.to_datatree",
     ("result", "plotting"): "Fit.plot",
     ("result", "_storage"): "Fit.save",
+    ("rank", "plotting"): "RankSelection.plot",
 }
 HEAVY = {"numpyro", "arviz", "matplotlib", "sklearn", "pandas", "xarray", "scipy", "typer", "rich", "pooch"}
 """Imported at the top of a module only in the last layer, and numpyro in `program`; elsewhere inside the function that

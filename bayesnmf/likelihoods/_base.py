@@ -122,6 +122,18 @@ class Likelihood:
         """Draw x given its mean v."""
         raise ModelError(f"{type(self).__name__} is not a distribution and cannot be drawn from.")
 
+    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+        """Draw a part of x of mean ``share v`` that is independent of the rest ``x - part`` (Dharamshi et al. 2023).
+
+        The noise parameters must be known; the part has the noise of `of_part`. `v` (the mean of x) is used where the
+        part depends on it (`CompoundPoisson`).
+        """
+        raise ModelError(f"{type(self).__name__} is not a distribution and cannot be drawn from.")
+
+    def of_part(self, share: float) -> Self:
+        """Return the likelihood of a part that `thin` draws, given its mean."""
+        return self
+
     @property
     def noise_ranges(self) -> dict[str, tuple[float, float]]:
         """Range of each noise parameter that is learned, in units in which X has a level near 1.

@@ -109,6 +109,16 @@ class CompoundPoisson(Likelihood):
         total = jax.random.gamma(size, self._shape * jnp.maximum(number, 1), dtype=dtype) * (self._jump / self._shape)
         return jnp.where(number > 0, total, 0)
 
+    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+        """Draw the number of jumps given x, how many of them are in the part, and what these sum to."""
+        number, count, size = jax.random.split(key, 3)
+        dtype = jnp.result_type(v)
+        jumps = jnp.where(x > 0, self.events(number, x, v), 0).astype(dtype)
+        inside = jax.random.binomial(count, jumps, share, dtype=dtype)
+        a, b = (self._shape * jnp.maximum(n, 1e-3) for n in (inside, jumps - inside))
+        part = x * jax.random.beta(size, a, b, dtype=dtype)
+        return jnp.where(inside == 0, 0, jnp.where(inside == jumps, x, part))
+
     def check(self) -> None:
         """Raise ModelError for parameters out of range."""
         for name, low, high in (("shape", LEAST, MOST), ("jump", 0.0, np.inf)):

@@ -84,6 +84,15 @@ class GammaNoise(Likelihood):
         """Draw values with mean v."""
         return v / self._shape * jax.random.gamma(key, self._shape, jnp.shape(v), jnp.result_type(v))
 
+    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+        """Draw a part that is a Beta(share shape, (1 - share) shape) of x."""
+        a, b = share * self._shape, (1 - share) * self._shape
+        return x * jax.random.beta(key, a, b, jnp.shape(x), jnp.result_type(v))
+
+    def of_part(self, share: float) -> Self:
+        """Return it with share times the shape."""
+        return self._with(np.asarray(self.shape) * share)
+
     def check(self) -> None:
         """Raise ModelError for a shape that is not positive."""
         if self.shape is not None and not (np.ndim(self.shape) == 0 and 0 < float(self.shape) < np.inf):

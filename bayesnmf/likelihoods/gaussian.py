@@ -74,6 +74,15 @@ class Gaussian(Likelihood):
         """Draw values with mean v."""
         return v + jnp.sqrt(self._variance()) * jax.random.normal(key, jnp.shape(v), jnp.result_type(v))
 
+    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+        """Draw share x with noise of variance share (1 - share) variance."""
+        noise = jax.random.normal(key, jnp.shape(x), jnp.result_type(v))
+        return share * x + jnp.sqrt(share * (1 - share) * self._variance()) * noise
+
+    def of_part(self, share: float) -> Self:
+        """Return it with share times the variance."""
+        return self._with(np.asarray(self.variance) * share)
+
     def check(self) -> None:
         """Raise ModelError for a variance that is not positive."""
         if self.variance is not None:

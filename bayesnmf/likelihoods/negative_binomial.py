@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import jax
@@ -99,6 +99,17 @@ class NegativeBinomial(Likelihood):
         dispersion, dtype = self._dispersion(), jnp.result_type(v)
         gamma = jax.random.gamma(rate, jnp.broadcast_to(1 / dispersion, jnp.shape(v)), dtype=dtype) * dispersion
         return jax.random.poisson(count, v * gamma).astype(dtype)
+
+    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+        """Draw a beta-binomial part: the odds of an event to be in it vary as the gamma rates of both parts do."""
+        odds, count = jax.random.split(key)
+        alpha = jnp.broadcast_to(1 / self._dispersion(), jnp.shape(x))
+        chance = jax.random.beta(odds, share * alpha, (1 - share) * alpha, dtype=jnp.result_type(v))
+        return jax.random.binomial(count, x, chance, dtype=jnp.result_type(v))
+
+    def of_part(self, share: float) -> Self:
+        """Return it with dispersion / share."""
+        return replace(self, dispersion=np.asarray(self.dispersion) / share)
 
     def check(self) -> None:
         """Raise ModelError for a dispersion that is not positive."""

@@ -60,3 +60,7 @@ class Poisson(Likelihood):
     def sample(self, key: jax.Array, v: Array) -> jax.Array:
         """Draw counts with mean v."""
         return jax.random.poisson(key, v).astype(jnp.result_type(v))
+
+    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+        """Draw a binomial part."""
+        return jax.random.binomial(key, x, share, dtype=jnp.result_type(v))

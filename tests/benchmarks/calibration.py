@@ -60,29 +60,33 @@ def geweke(steps: int = 100_000) -> None:
 def faults() -> None:
     """Print what SBC and Geweke say of truths that are not the model's."""
     model = MODELS["Poisson"]
-    own = _simulate.Simulation.draw
+    own = _simulate.Simulation.simulated
 
-    def wrong_shape(self: Any, key: Any) -> Any:
-        program = self.joint.program
-        spoiled = replace(program, W=replace(program.W, shape=program.W.shape * 1.1))
-        return own(replace(self, joint=replace(self.joint, program=spoiled)), key)
+    def spoiled(**changes: Any) -> Any:
+        def simulated(self: Any, key: Any) -> Any:
+            program = replace(
+                self.joint.program, **{name: change(self.joint.program) for name, change in changes.items()}
+            )
+            return own(replace(self, joint=replace(self.joint, program=program)), key)
 
-    def swapped(self: Any, key: Any) -> Any:
-        program = self.joint.program
-        means = {"W": program.means["H"], "H": program.means["W"]}
-        return own(replace(self, joint=replace(self.joint, program=replace(program, means=means))), key)
+        return simulated
 
     def hidden(self: Any, key: Any) -> Any:
-        X, truth = own(self, key)
-        return np.where(MASK, X, 0), truth  # unobserved entries are 0, and taken for data
+        sites = own(self, key)
+        return {**sites, "X": np.where(MASK, sites["X"], 0)}  # unobserved entries are 0, and taken for data
 
-    for name, spoiled in (("a shape wrong by a tenth", wrong_shape), ("swapped rates", swapped), ("no mask", hidden)):
-        begin = time.perf_counter()
-        _simulate.Simulation.draw = spoiled  # type: ignore[method-assign]
-        found = bn.diagnostics.sbc(model, (8, 6), engine=GIBBS, sets=400).summary()
-        _simulate.Simulation.draw = own  # type: ignore[method-assign]
-        report(f"SBC, {name}", found, "probability", begin)
-        report(f"SBC, {name}", found, "z", begin)
+    shape = spoiled(W=lambda program: replace(program.W, shape=program.W.shape * 1.1))
+    swapped = spoiled(means=lambda program: {"W": program.means["H"], "H": program.means["W"]})
+    for name, wrong in (("a shape wrong by a tenth", shape), ("swapped rates", swapped), ("no mask", hidden)):
+        for study in ("SBC", "Geweke") if wrong is not hidden else ("SBC",):
+            begin = time.perf_counter()
+            _simulate.Simulation.simulated = wrong  # type: ignore[method-assign]
+            if study == "SBC":
+                found, column = bn.diagnostics.sbc(model, (8, 6), engine=GIBBS, sets=400).summary(), "probability"
+            else:
+                found, column = bn.diagnostics.geweke(model, (6, 4), engine=bn.Gibbs(), steps=100_000), "z"
+            _simulate.Simulation.simulated = own  # type: ignore[method-assign]
+            report(f"{study}, {name}", found, column, begin)
 
 
 if __name__ == "__main__":

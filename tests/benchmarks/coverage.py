@@ -1,8 +1,8 @@
 """How often intervals hold the truth: ``python tests/benchmarks/coverage.py [word ...]``.
 
 Words: names of settings below; names of engines (cavi, gibbs, nuts, svi, svi-component; left out: cavi); the number of
-sets; a file that ends in .csv, which a row is added to for each set, quantity and level, and which a later run goes on
-from.
+sets; a file that ends in .csv, which a row is added to for each set and engine, and which a later run goes on from;
+"page", which prints the tables of docs/coverage.md from such a file and measures nothing.
 
 Truths are drawn from the model: W and H from Gamma(shape), X from its likelihood. Each set is fitted from random
 starts; components are matched to the truth once, by the cosine of the rows of H. W and H refer to H with unit row sums,
@@ -72,11 +72,15 @@ ENGINES: dict[str, Any] = {
     "svi-component": bn.SVI(starts=1, guide="component"),
 }
 LEVELS = (0.5, 0.8, 0.9, 0.95)
-Row = tuple[str, str, int, str, float, float]
+QUANTITIES = ("W", "H", "mean", "mean, third 1", "mean, third 2", "mean, third 3", "mass")
+FIELDS = ("setting", "engine", "set", "noise", *(f"{what} {level}" for what in QUANTITIES for level in LEVELS))
+EXACT = {"gibbs", "nuts"}
+DRAWS = 2000
+Row = dict[str, Any]
 
 
 def measure(name: str, setting: Setting, engine: str, seed: int) -> list[Row]:
-    """Return what share of the truths the intervals of one set hold, by quantity and level."""
+    """Return what share of the truths the intervals of one set hold, by quantity and level; a row for each method."""
     rng = np.random.default_rng(seed)
     scale = setting.mean / setting.shape
     W = rng.gamma(setting.shape, scale, (setting.n, setting.k))
@@ -88,9 +92,13 @@ def measure(name: str, setting: Setting, engine: str, seed: int) -> list[Row]:
     found = match_rows(H / size[:, None], fit.H)
     of_components = {"W": (W * size)[:, found.own], "H": (H / size[:, None])[found.own]}
     thirds = np.argsort(fit.mean, axis=None)
+    masses = np.sort(fit.draws(DRAWS)["W"].sum(1), 1)
+    noise = "; ".join(f"{key} {np.mean(value):.4g}" for key, value in fit.noise.items())
     rows: list[Row] = []
     for method in (None, "mean_field") if engine == "cavi" else (None,):
-        label = engine if method is None else "cavi, mean field"
+        row: Row = dict.fromkeys(FIELDS, np.nan)
+        label = "cavi, mean field" if method else engine
+        row.update(setting=name, engine=label, set=seed, noise=noise)
         for level in LEVELS:
             for what in ("W", "H", "mean", "mass"):
                 low, high = fit.interval(what, level, method=method)  # type: ignore[arg-type]
@@ -100,14 +108,17 @@ def measure(name: str, setting: Setting, engine: str, seed: int) -> list[Row]:
                 elif what == "mean":
                     inside = (low <= W @ H) & (W @ H <= high)
                     for third, part in enumerate(np.array_split(inside.ravel()[thirds], 3)):
-                        rows.append((name, label, seed, f"mean, third {third + 1}", level, float(part.mean())))
+                        row[f"mean, third {third + 1} {level}"] = float(part.mean())
                 elif fit.rank == setting.k:
                     true = np.sort((W * size).sum(0))
+                    if method is None:  # of each draw, for the greatest mass is not always of the same component
+                        low, high = np.quantile(masses, [(1 - level) / 2, (1 + level) / 2], axis=0)
                     inside = (np.sort(low) <= true) & (true <= np.sort(high))
                 else:
                     continue
-                rows.append((name, label, seed, what, level, float(inside.mean())))
-    return rows + [(name, label, seed, f"noise {key}", np.nan, float(np.mean(v))) for key, v in fit.noise.items()]
+                row[f"{what} {level}"] = float(inside.mean())
+        rows.append(row)
+    return rows
 
 
 def read(path: Path | None) -> list[Row]:
@@ -115,7 +126,21 @@ def read(path: Path | None) -> list[Row]:
     if path is None or not path.exists():
         return []
     with open(path, encoding="utf-8", newline="") as file:
-        return [(a, b, int(c), d, float(e), float(f)) for a, b, c, d, e, f in list(csv.reader(file))[1:]]
+        rows: list[Row] = list(csv.DictReader(file))
+    for row in rows:
+        row.update({key: float(row[key]) for key in FIELDS[4:]}, set=int(row["set"]))
+    return rows
+
+
+def add(path: Path, rows: list[Row]) -> None:
+    """Write rows at the end of a table."""
+    fresh = not path.exists()
+    with open(path, "a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        if fresh:
+            writer.writeheader()
+        for row in rows:
+            writer.writerow({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()})
 
 
 def main(words: list[str]) -> None:
@@ -126,9 +151,12 @@ def main(words: list[str]) -> None:
     names = [word for word in words if word in everything] or list(everything)
     engines = [word for word in words if word in ENGINES] or ["cavi"]
     rows = read(path)
+    if "page" in words:
+        page(rows)
+        return
     for name in names:
         for engine in engines:
-            done = {row[2] for row in rows if row[:2] == (name, engine)}
+            done = {row["set"] for row in rows if (row["setting"], row["engine"]) == (name, engine)}
             begin, failed, seeds = time.perf_counter(), 0, range(sets or everything[name].sets)
             for seed in seeds:
                 if seed in done:
@@ -140,27 +168,49 @@ def main(words: list[str]) -> None:
                     continue
                 rows += new
                 if path is not None:
-                    fresh = not path.exists()
-                    with open(path, "a", encoding="utf-8", newline="") as file:
-                        writer = csv.writer(file)
-                        writer.writerows([("setting", "engine", "set", "quantity", "level", "value")] if fresh else [])
-                        writer.writerows([(*row[:5], f"{row[5]:.5f}") for row in new])
+                    add(path, new)
             say(name, engine, rows, failed, time.perf_counter() - begin)
+
+
+def covered(rows: list[Row], what: str, level: float) -> tuple[float, float]:
+    """Return the mean over sets of the share inside, and its standard error, clustered by set."""
+    values = np.array([row[f"{what} {level}"] for row in rows])
+    values = values[~np.isnan(values)]
+    return (float(values.mean()), float(values.std() / np.sqrt(len(values)))) if len(values) else (np.nan, np.nan)
 
 
 def say(name: str, engine: str, rows: list[Row], failed: int, seconds: float) -> None:
     """Print coverage by quantity at all levels, and noise that was learned."""
     for label in (engine, "cavi, mean field") if engine == "cavi" else (engine,):
-        own = [row for row in rows if row[:2] == (name, label)]
-        for what in dict.fromkeys(row[3] for row in own):
-            at = {}
-            for level in dict.fromkeys(row[4] for row in own if row[3] == what and not np.isnan(row[4])):
-                values = [row[5] for row in own if row[3:5] == (what, level)]
-                at[level] = f"{level:.2f}: {np.mean(values):.3f} ({np.std(values) / np.sqrt(len(values)):.3f})"
-            noise = [row[5] for row in own if row[3] == what and np.isnan(row[4])]
-            text = "  ".join(at.values()) if at else f"mean {np.mean(noise):.4g}"
-            print(f"{name:16} {label:17} {len({row[2] for row in own}):3} sets  {what:14} {text}", flush=True)
-    print(f"{name:16} {engine}: {failed} failed, {seconds:.0f} s", flush=True)
+        own = [row for row in rows if (row["setting"], row["engine"]) == (name, label)]
+        for what in QUANTITIES:
+            text = "  ".join("{:.2f}: {:.3f} ({:.3f})".format(level, *covered(own, what, level)) for level in LEVELS)
+            print(f"{name:16} {label:17} {len(own):3} sets  {what:14} {text}", flush=True)
+    print(
+        f"{name:16} {engine}: {failed} failed, {seconds:.0f} s; noise of the last set: {rows[-1]['noise']}", flush=True
+    )
+
+
+def page(rows: list[Row]) -> None:
+    """Print a Markdown table for each setting, and what is further from nominal than it should be.
+
+    That is, for engines that draw from the exact posterior: W H and the sorted masses by more than .02 and two
+    standard errors.
+    """
+    beyond = []
+    for name in dict.fromkeys(row["setting"] for row in rows):
+        print(f"\n### {name}\n\n| engine | sets | W | H | W H | mass |\n|---|---|---|---|---|---|")
+        for engine in dict.fromkeys(row["engine"] for row in rows if row["setting"] == name):
+            own = [row for row in rows if (row["setting"], row["engine"]) == (name, engine)]
+            cells = []
+            for what in ("W", "H", "mean", "mass"):
+                found = [covered(own, what, level) for level in LEVELS]
+                cells.append(" ".join(f"{share:.3f}".lstrip("0") for share, _ in found) + f" ({found[2][1]:.3f})")
+                for level, (share, error) in zip(LEVELS, found, strict=True):
+                    if engine in EXACT and what in ("mean", "mass") and abs(share - level) > 0.02 + 2 * error:
+                        beyond.append(f"{name}, {engine}, {what} at {level}: {share:.3f}")
+            print(f"| {engine} | {len(own)} | {' | '.join(cells)} |")
+    print("\nExact engines beyond .02 and two standard errors:", "; ".join(beyond) or "none")
 
 
 if __name__ == "__main__":

@@ -87,8 +87,8 @@ def agree() -> None:
     rng = np.random.default_rng(1)
     X = rng.poisson(rng.gamma(1.0, 2.0, (40, 3)) @ rng.gamma(1.0, 2.0, (3, 40)))
     given: dict[str, tuple[np.ndarray, bn.Model]] = {"simulated, 40 x 40": (X, bn.Model(3, bn.Poisson()))}
-    breast = np.asarray(bn.datasets.load("breast").X)[:30]
-    given["30 breast catalogues"] = (breast, bn.Model(4, bn.NegativeBinomial()))
+    ca1 = np.asarray(bn.datasets.load("ca1").X)[::40]
+    given["CA1, every fortieth bin"] = (ca1, bn.Model(3, bn.Poisson(), W=bn.Gamma(1.0), H=bn.Gamma(1.0)))
     for name, (data, model) in given.items():
         start = bn.fit(data, model)
         found = []
@@ -110,7 +110,9 @@ def chains() -> None:
     """Print convergence of four chains, and how CAVI differs from them."""
     for name, (X, model) in recordings().items():
         start = bn.fit(X, model)
-        engines = [bn.Gibbs(chains=4, warmup=1000, draws=2000), bn.NUTS(chains=4, warmup=500, draws=500)]
+        few = bn.Gibbs(chains=4, warmup=300, draws=700)
+        engines = [few if name == "songbird" else bn.Gibbs(chains=4, warmup=1000, draws=2000)]
+        engines.append(bn.NUTS(chains=4, warmup=300, draws=300))
         for engine in engines:
             begin = time.perf_counter()
             fit = bn.fit(X, model, engine=engine, init=start)

@@ -1,0 +1,136 @@
+"""What a selection of the rank found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._errors import Finding
+from ..result import Fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Which noise was taken, and what it was compared with.
+
+    Attributes
+    ----------
+    chosen : str
+        Name of the likelihood.
+    against : str or None
+        Name of the other one; None where the likelihood was given, or is the only one for such data.
+    gain, error : float
+        Log density of entries that were left out under the more general of both, above that under the other, and its
+        standard error over samples or groups.
+    """
+
+    chosen: str
+    against: str | None = None
+    gain: float = np.nan
+    error: float = np.nan
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How strongly features go together, beside what they do when each is shifted in time by itself.
+
+    Attributes
+    ----------
+    found : float
+        Sum of the squared correlations of all pairs of features.
+    surrogate, spread : float
+        Mean and standard deviation of the same over shifted copies of X.
+    """
+
+    found: float
+    surrogate: float
+    spread: float
+
+    @property
+    def z(self) -> float:
+        """Standard deviations that X is above its shifted copies; 0 for a single feature."""
+        return (self.found - self.surrogate) / self.spread if self.spread > 0 else 0.0
+
+
+@dataclass(frozen=True, repr=False)
+class RankSelection:
+    """How many components, and why. Made by `bayesnmf.select_rank`.
+
+    Attributes
+    ----------
+    best : int
+        The number of components.
+    fit : Fit
+        The posterior at that number.
+    answers : dict
+        What each kind of evidence says by itself: "shrinkage", "elbo" (the answer) and "held_out". And what people
+        know from the literature, without a vote: "bic" (the least), "elbow" (of the reconstruction error).
+    table : pandas.DataFrame
+        A row for each number of components that was fitted. ``elbo``: evidence bound of the best start, with log k!,
+        since every order of the components is an equal mode. ``held_out``: log density, in nats, of the part of X that
+        was left out; ``held_out_error``: standard error of its difference to the best, over samples (groups where these
+        are given). ``starts``: share of the other starts in which a component comes back, least over components.
+        Without a vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette`` (of the starts).
+    recurrence : array of shape (best,)
+        Share of fits to resampled samples, or groups, in which each component of `fit` comes back.
+    noise : Noise
+        How the likelihood was chosen.
+    structure : Structure
+        Whether features share anything.
+    warnings : tuple of Finding
+        What the reader must know. Empty is good.
+    probability, probability_kind : None
+        There is no probability over the number of components yet.
+    """
+
+    best: int
+    fit: Fit
+    answers: dict[str, int]
+    table: pd.DataFrame
+    recurrence: np.ndarray
+    noise: Noise
+    structure: Structure
+    warnings: tuple[Finding, ...]
+    probability: None = None
+    probability_kind: None = None
+
+    def within(self, nats: float) -> list[int]:
+        """Return the numbers of components whose evidence bound is at most this far below the best.
+
+        How the answer moves: 0 gives the answer alone; log 20 = 3 those that lose to it by less than 20 to 1.
+        """
+        elbo = self.table["elbo"]
+        return [int(k) for k in elbo.index[elbo >= elbo.max() - nats]]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw evidence bound and held-out score against the number of components, and what each evidence says.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> X = np.random.default_rng(0).poisson(np.outer(np.arange(1, 21), np.ones(10)))
+        >>> bn.select_rank(X, ranks=[1, 2], starts=2).plot().get_xlabel()
+        'components'
+        """
+        from ..plotting import selection
+
+        return selection(self, ax)
+
+    def __repr__(self) -> str:
+        says = ", ".join(f"{name} {k}" for name, k in self.answers.items())
+        lines = [f"RankSelection: {self.best} components, {self.noise.chosen} noise ({says})"]
+        if len(self.table) > 1:
+            elbo = self.table["elbo"].drop(self.best)
+            gap = self.table["elbo"][self.best] - elbo.max()
+            lines.append(f"  next best: {elbo.idxmax()} components, {gap:.1f} nats below in the evidence bound")
+        if self.best:
+            lines.append(
+                f"  components come back in {self.recurrence.min():.0%} (least) to {self.recurrence.max():.0%} of fits "
+                "to resampled data"
+            )
+        lines.append(f"  features go together {self.structure.z:.1f} standard deviations above shifted ones")
+        return "\n".join(lines + [f"  {finding}" for finding in self.warnings])

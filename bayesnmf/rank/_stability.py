@@ -1,0 +1,111 @@
+"""Whether components come back, and what the literature reads from that: shown, without a vote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._fit import Seed, fit_table
+from .._input import Table
+from ..align import match_rows
+from ..engines import CAVI
+from ..engines._prepare import dense_rows
+from ..likelihoods import Likelihood
+from ..model import Model
+from ..result import NEAR, Fit
+from ._held_out import log_density
+from ._structure import blocks_of
+
+RESAMPLES = 10
+"""Times that rows, or groups, are drawn with replacement."""
+
+MOST_SAMPLES = 1000
+"""Samples that the cophenetic correlation looks at."""
+
+
+def recurrence(table: Table, fit: Fit, likelihood: Likelihood, engine: CAVI, seed: Seed) -> np.ndarray:
+    """Return in what share of fits to resampled rows (groups, where these are given) each component comes back."""
+    blocks = blocks_of(table) if table.groups is not None else [np.array([i]) for i in range(table.shape[0])]
+    rng = np.random.default_rng([1, *np.ravel(numbers_of(seed))])
+    back = np.zeros(fit.rank)
+    for _ in range(RESAMPLES):
+        drawn: list[np.ndarray] = []
+        while sum(map(len, drawn)) < table.shape[0]:
+            drawn.append(blocks[rng.integers(len(blocks))])
+        # as many rows as X has, so that nothing is compiled anew
+        again = some_rows(table, np.concatenate(drawn)[: table.shape[0]])
+        found = fit_table(again, Model(fit.rank, likelihood), engine, seed)
+        match = match_rows(fit.H, found.H)
+        back[match.own] += match.cosine >= NEAR
+    return back / RESAMPLES
+
+
+def numbers_of(seed: Seed) -> np.ndarray:
+    """Return whole numbers that stand for a seed."""
+    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
+    return np.asarray(jax.random.key_data(key))
+
+
+def some_rows(table: Table, rows: np.ndarray) -> Table:
+    """Return a table of some samples, drawn again or left out, without names and groups."""
+
+    def some(a: Any) -> Any:
+        return None if a is None else a[rows]
+
+    return replace(
+        table, X=table.X[rows], weight=some(table.weight), row_weight=some(table.row_weight),
+        row_factor=some(table.row_factor), groups=None, samples=None,
+    )  # fmt: skip
+
+
+def bic(fit: Fit, table: Table) -> float:
+    """Return ``-2 log p(X | W H) + parameters log(observations)``: k (n + m - 1), and one for each of the noise."""
+    total = log_density(fit.model.parts[0], fit.mean, table).sum()
+    parameters = fit.rank * (sum(table.shape) - 1) + sum(np.size(a) for a in fit.noise.values())
+    return float(-2 * total + parameters * np.log(table.total_weight))
+
+
+def reconstruction_error(fit: Fit, table: Table) -> float:
+    """Return ``|X - W H|^2 / |X|^2`` over what was observed."""
+    rows = dense_rows(table, slice(None))
+    off = rows.weight * (rows.x - rows.factor * fit.mean) ** 2
+    return float(off.sum() / (rows.weight * rows.x**2).sum())
+
+
+def elbow(ranks: np.ndarray, error: np.ndarray) -> int:
+    """Return the rank whose error is furthest below the line from the first to the last."""
+    if len(ranks) < 3:
+        return int(ranks[-1])
+    x, y = ((a - a[0]) / (a[-1] - a[0]) if a[-1] != a[0] else np.zeros(len(a)) for a in (ranks.astype(float), error))
+    return int(ranks[np.argmax(y - x)])
+
+
+def cophenetic(W: np.ndarray, H: np.ndarray) -> float:
+    """Return the cophenetic correlation of how starts cluster samples by their greatest part (Brunet et al. 2004)."""
+    from scipy.cluster.hierarchy import average, cophenet
+    from scipy.spatial.distance import squareform
+
+    share = W * H.sum(2)[:, None]
+    own = share.argmax(2)[:, np.linspace(0, W.shape[1] - 1, min(W.shape[1], MOST_SAMPLES)).astype(int)]
+    apart = 1 - np.mean(own[:, :, None] == own[:, None, :], 0)
+    distance = squareform(apart, checks=False)
+    if np.ptp(distance) == 0:
+        return 1.0
+    return float(cophenet(average(distance), distance)[0])
+
+
+def silhouette(H: np.ndarray, best: int) -> float:
+    """Return the mean silhouette of all starts' components, each with those it is matched to (cosine distance)."""
+    from sklearn.metrics import silhouette_score
+
+    starts, k, m = H.shape
+    if k == 1 or starts == 1:
+        return np.nan
+    labels = np.zeros((starts, k), int)
+    for s in range(starts):
+        match = match_rows(H[best], H[s])
+        labels[s, match.other] = match.own
+    return float(silhouette_score(H.reshape(-1, m), labels.ravel(), metric="cosine"))

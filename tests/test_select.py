@@ -1,0 +1,172 @@
+"""The number of components: what counts as evidence, and what is said beside the answer."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from helpers import recovered
+
+import bayesnmf as bn
+from bayesnmf._input import read
+from bayesnmf.rank._held_out import thinned
+from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
+from bayesnmf.rank._structure import residual_correlation, structure
+
+
+def counts(seed: int = 0, dispersion: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    profiles = rng.dirichlet(np.full(24, 0.25), 3)
+    mean = rng.gamma(1.0, 60.0, (60, 3)) @ profiles
+    if dispersion:
+        mean = rng.gamma(1 / dispersion, dispersion * mean)
+    return rng.poisson(mean), profiles
+
+
+@pytest.fixture(scope="module")
+def selections() -> list[bn.rank.RankSelection]:
+    """Of Poisson counts with two seeds, and of overdispersed ones."""
+    given = [(counts()[0], 0), (counts()[0], 1), (counts(dispersion=0.1)[0], 0)]
+    return [bn.select_rank(X, max_rank=7, starts=3, seed=seed) for X, seed in given]
+
+
+def test_the_answer_is_right_and_the_same_with_another_seed(selections: list[Any]) -> None:
+    for found in selections[:2]:
+        assert found.best == found.fit.rank == 3
+        assert found.answers == {"shrinkage": 3, "elbo": 3, "held_out": 3, "bic": 3, "elbow": 3}
+        assert recovered(found.fit, counts()[1]) == (1.0, 1.0)
+        assert found.warnings == ()
+        assert found.table["elbo"].idxmax() == 3
+        assert found.within(0.0) == [3]
+        assert found.within(np.inf) == found.table.index.tolist()
+        assert found.recurrence.tolist() == [1.0] * 3
+    assert selections[0].table["elbo"][3] == pytest.approx(selections[1].table["elbo"][3], abs=1.0)
+
+
+def test_counts_that_vary_more_are_told_from_poisson(selections: list[Any]) -> None:
+    assert [found.noise.chosen for found in selections] == ["Poisson", "Poisson", "NegativeBinomial"]
+    assert selections[2].best == 3
+    assert selections[2].noise.gain > 2 * selections[2].noise.error
+    assert selections[2].fit.noise["dispersion"] == pytest.approx(0.1, abs=0.05)
+
+
+def test_it_says_what_it_found(selections: list[Any]) -> None:
+    text = repr(selections[0])
+    assert text.startswith("RankSelection: 3 components, Poisson noise (shrinkage 3, elbo 3, held_out 3")
+    assert "nats below in the evidence bound" in text
+
+
+def test_features_that_share_nothing_are_named() -> None:
+    """Neurons that each drift by themselves."""
+    rng = np.random.default_rng(0)
+    drift = rng.normal(size=(200, 6))
+    for t in range(1, 200):
+        drift[t] = 0.9 * drift[t - 1] + np.sqrt(1 - 0.9**2) * drift[t]
+    drift = 3 * np.exp(drift)
+    alone = bn.select_rank(rng.poisson(drift), ranks=[1, 2], likelihood=bn.Poisson(), starts=2)
+    names = {w.name for w in alone.warnings}
+    assert {"no_more_than_surrogates", "dependent_noise"} <= names
+    assert "hits_max_rank" not in names
+
+
+def test_few_groups_and_a_rank_at_its_end_are_named() -> None:
+    found = bn.select_rank(
+        counts()[0], max_rank=2, likelihood=bn.Poisson(), starts=2, groups=np.repeat(np.arange(4), 15)
+    )
+    assert {"hits_max_rank", "replicates_too_few", "not_pruned"} & {w.name for w in found.warnings} >= {
+        "hits_max_rank", "replicates_too_few"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"ranks": []}, bn.ModelError, "at least one number of components"),
+        ({"ranks": [0]}, bn.ModelError, "ranks to be whole numbers of at least 1; got 0"),
+        ({"max_rank": 2.5}, bn.ModelError, "max_rank to be whole numbers"),
+        ({"starts": 0}, bn.EngineError, "starts to be a whole number of at least 1"),
+        ({"likelihood": bn.GammaNoise()}, bn.EngineError, "CAVI has no posterior for GammaNoise"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_refused(given: dict[str, Any], error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        bn.select_rank(counts()[0], **given)
+
+
+THINNED = {
+    "Poisson": bn.Poisson(),
+    "NegativeBinomial": bn.NegativeBinomial(dispersion=0.4),
+    "CompoundPoisson": bn.CompoundPoisson(shape=1.5, jump=2.0),
+    "Gaussian": bn.Gaussian(variance=3.0),
+    "GammaNoise": bn.GammaNoise(shape=2.0),
+}
+
+
+@pytest.mark.parametrize("name", THINNED)
+def test_a_part_of_x_is_independent_of_the_rest_and_has_its_noise(name: str) -> None:
+    """Means, variances and covariance over 40,000 entries, within five Monte Carlo errors."""
+    likelihood, share, mean = THINNED[name], 0.7, 5.0
+    v = np.full((200, 200), mean)
+    X = np.asarray(likelihood.sample(jax.random.key(1), v.astype(np.float32)), float)
+    part = thinned(read(X), likelihood, v, share, jax.random.key(2)).X
+    rest = X - part
+    for own, size in ((part, share), (rest, 1 - share)):
+        variance = float(likelihood.of_part(size).variance_at(np.float64(size * mean)))
+        assert abs(own.mean() - size * mean) < 5 * own.std() / 200
+        square = (own - size * mean) ** 2
+        assert abs(square.mean() - variance) < 5 * square.std() / 200
+    product = (part - share * mean) * (rest - (1 - share) * mean)
+    assert abs(product.mean()) < 5 * product.std() / 200
+    assert rest.min() >= -1e-4 or likelihood.support == "real"
+
+
+def test_a_part_keeps_what_is_missing_and_how_x_is_held() -> None:
+    import scipy.sparse as sp
+
+    X = counts()[0]
+    table = read(sp.csr_array(X), observed=np.arange(24) % 5 > 0 * X)
+    part = thinned(table, bn.Poisson(), X.astype(float), 0.5, jax.random.key(0))
+    assert part.is_sparse
+    assert np.all(part.X.toarray() <= np.where(np.arange(24) % 5 > 0, X, 0))
+
+
+def test_shifting_breaks_what_features_share_and_not_what_each_does() -> None:
+    rng = np.random.default_rng(0)
+    drifts = rng.normal(size=(300, 12))
+    for t in range(1, 300):
+        drifts[t] += 0.9 * drifts[t - 1]
+    alone = [structure(read(drifts + 0.0), np.random.default_rng(s)).z for s in range(3)]
+    together = structure(read(drifts @ rng.gamma(1, 1, (12, 1)) + 0.3 * drifts), rng)
+    assert max(alone) < 3 < together.z
+    assert structure(read(np.ones((5, 1))), rng).z == 0
+
+
+def test_residuals_of_neighbours_are_correlated_where_noise_drifts() -> None:
+    rng = np.random.default_rng(0)
+    W = rng.gamma(1.0, 4.0, (200, 2))
+    mean = W @ rng.dirichlet(np.ones(20), 2)
+    noise = np.repeat(rng.gamma(4.0, 0.25, (50, 20)), 4, 0)
+    for gain, drifts in ((noise, True), (np.ones_like(noise), False)):
+        X = rng.poisson(5 * mean * gain)
+        fit = bn.fit(X, rank=2, likelihood=bn.Poisson(), engine=bn.CAVI(starts=1))
+        correlation, error = residual_correlation(fit, read(X))
+        assert (correlation > max(0.05, 4 * error)) == drifts
+        apart = read(X, groups=np.arange(200))
+        assert residual_correlation(fit, apart)[0] == 0
+
+
+def test_what_the_literature_reads_is_computed_as_it_says() -> None:
+    X = counts()[0]
+    fit = bn.fit(X, rank=3, likelihood=bn.Poisson(), engine=bn.MAP(starts=2))
+    from scipy import stats
+
+    log_density = stats.poisson.logpmf(X, np.maximum(fit.mean, 1e-12)).sum()
+    assert bic(fit, read(X)) == pytest.approx(-2 * log_density + 3 * 83 * np.log(60 * 24), rel=1e-5)
+    assert elbow(np.arange(1, 6), np.array([1.0, 0.5, 0.1, 0.09, 0.08])) == 3
+    W, H = np.eye(4)[[0, 0, 1, 1, 2, 3]][None], np.ones((1, 4, 5))
+    assert cophenetic(np.repeat(W, 3, 0), np.repeat(H, 3, 0)) == pytest.approx(1.0)
+    mixed = np.concatenate([W, W[:, [2, 0, 4, 1, 3, 5]]])
+    assert cophenetic(mixed, np.repeat(H, 2, 0)) < 1
+    parts = np.eye(3)[None] + 1e-3
+    assert silhouette(np.concatenate([parts, parts[:, ::-1]]), 0) == pytest.approx(1.0)
+    assert np.isnan(silhouette(parts[:, :1], 0))
