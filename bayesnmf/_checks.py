@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ._errors import Finding
-from ._input import Table
 from .engines import CAVI, MAP, SVI, Engine
+from .engines._families import Gammas
 from .engines._prepare import dense_rows
 from .engines._result import EngineInfo
-from .likelihoods import Gaussian, Likelihood, Poisson
+from .likelihoods import Gaussian, Poisson
 from .posterior import Posterior
 from .sampled import Sampled
 
@@ -40,16 +40,18 @@ SURE, LARGE = 4.0, 0.1
 """Rejected are differences of more standard errors than the first that are larger than the second."""
 
 
-def noise_findings(likelihood: Likelihood, W: np.ndarray, H: np.ndarray, table: Table) -> list[Finding]:
+def noise_findings(posterior: Posterior | Sampled) -> list[Finding]:
     """Return a finding where the residuals, or the exact zeros, are not those that the likelihood expects.
 
     The mean of ``(x - v)^2 / variance`` is 1 where the likelihood is right, after W and H have spent their degrees of
-    freedom. Learned Gaussian noise has it by construction, and real values have no zeros to count.
+    freedom: an entry that holds little beside its prior has spent little. Learned Gaussian noise has it by
+    construction, and real values have no zeros to count.
     """
-    if isinstance(likelihood, Gaussian):
+    likelihood, (W, H), table = posterior.likelihood, posterior.means, posterior.table
+    if likelihood is None or isinstance(likelihood, Gaussian):
         return []
-    (n, m), k = table.shape, len(H)
-    spent = min(k * (n + m - k) / (n * m), 0.9)
+    n, m = table.shape
+    spent = min(_spent(posterior) / table.total_weight, 0.9)
     sums = np.zeros(5)
     for start in range(0, n, step := max(1, CHUNK // m)):
         rows = dense_rows(table, slice(start, min(start + step, n)))
@@ -70,6 +72,16 @@ def noise_findings(likelihood: Likelihood, W: np.ndarray, H: np.ndarray, table: 
         return []
     way_out = "NegativeBinomial() or more components" if isinstance(likelihood, Poisson) else "more components"
     return [Finding("noise_rejected", f"{', and '.join(said)}: intervals are too narrow. Try {way_out}.")]
+
+
+def _spent(posterior: Posterior | Sampled) -> float:
+    """Return the degrees of freedom of W and H: those of a posterior by `CAVI` as its noise is corrected for them."""
+    (n, m), k = posterior.table.shape, posterior.rank
+    most = k * (n + m - k)
+    if isinstance(posterior, Sampled) or not isinstance(posterior.W, Gammas) or not isinstance(posterior.H, Gammas):
+        return most
+    sides = ((posterior.W, posterior.prior_W), (posterior.H, posterior.prior_H))
+    return min(sum(float(np.sum(1 - prior.shape / q.shape)) for q, prior in sides) - k, most)
 
 
 DIVERGENT = 0.01

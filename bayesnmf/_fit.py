@@ -146,7 +146,7 @@ def fit_starts(
     if isinstance(found.posterior, Posterior) and model.shrinkage is not None and 0 < found.rank < model.rank:
         found = _without_dropped(found, model, engine, table, key)
     if found.posterior is not None and found.posterior.likelihood is not None and found.rank:
-        more = noise_findings(found.posterior.likelihood, found.W, found.H, table) + interval_findings(found.posterior)
+        more = noise_findings(found.posterior) + interval_findings(found.posterior)
         found = replace(found, warnings=found.warnings + tuple(more))
     return replace(found, likelihood_chosen=chosen), result
 

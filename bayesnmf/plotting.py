@@ -233,7 +233,7 @@ def selection(found: RankSelection, ax: Axes | None = None) -> Axes:
     )
     ax.axvline(found.best, color=DROPPED, lw=6, alpha=0.5, zorder=0, label=f"answer: {found.best}")
     ax.set_yscale("symlog", linthresh=10)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(bottom=-1)
     ax.invert_yaxis()
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="components", ylabel="nats below the best", title=f"How many components? {found.noise.chosen} noise")

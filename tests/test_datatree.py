@@ -59,6 +59,7 @@ def test_log_likelihood_predictions_and_observations_are_those_of_the_model() ->
     assert set(tree.constant_data) == {"weights", "size_factors", "opportunities"}
 
 
+@pytest.mark.exhaustive
 def test_intensities_and_a_mode() -> None:
     X = intensities(planted(12, 8, 2))
     tree = bn.fit(X, rank=2, engine=bn.CAVI(starts=1)).to_datatree(50)

@@ -155,7 +155,7 @@ def z_scores(name: str, steps: int, spoil: Any = lambda *given: given) -> np.nda
     return (chain.mean((0, 1)) - exact.mean(0)) / error
 
 
-@pytest.mark.parametrize("name", thinned(GEWEKE, "poisson", "gaussian", drop="poisson-learned"))
+@pytest.mark.parametrize("name", thinned(GEWEKE, "poisson", drop="poisson-learned"))
 def test_sweeps_leave_the_joint_distribution_as_it_is(name: str, x64: None) -> None:
     """Of some 60 scores in all, one beyond 4.2 has a probability below 0.002."""
     scores = z_scores(name, STEPS)
@@ -326,12 +326,9 @@ def test_scales_go_with_their_components() -> None:
 
 def test_precision_reaches_the_chains() -> None:
     """Each runs in a thread of its own, which does not inherit the setting."""
-    fits = [bn.fit(planted(), rank=2, engine=bn.Gibbs(**OPTIONS, precision=p)) for p in ("float32", "float64")]
-    single = [
-        np.mean(fit.posterior.others["shape_W"].astype(np.float32) == fit.posterior.others["shape_W"]) for fit in fits
-    ]
-    assert single[0] == 1
-    assert single[1] < 0.1
+    fit = bn.fit(planted(), rank=2, engine=bn.Gibbs(**OPTIONS, precision="float64"))
+    shape = fit.posterior.others["shape_W"]
+    assert np.mean(shape.astype(np.float32) == shape) < 0.1
 
 
 def test_chains_apart_are_said_so() -> None:
@@ -375,6 +372,7 @@ def test_weights_that_are_not_whole_and_noise_by_feature_are_refused() -> None:
         bn.fit(X, rank=2, engine=bn.Gibbs(chains=0))
 
 
+@pytest.mark.exhaustive
 def test_half_normal_factors_are_projected() -> None:
     model = bn.Model(2, bn.Gaussian(), W=bn.HalfNormal(), H=bn.HalfNormal())
     fit = bn.fit(planted(), model, engine=bn.Gibbs(**OPTIONS))

@@ -148,9 +148,16 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 WIDE = "priors learned", "a row known", "shrinkage", "dispersion learned", "variance given", "jumps learned"
 """Cases that are run with fewer samples than features too, where columns of H are eliminated."""
+FAST = "priors learned", "a row known", "shrinkage"
 
 
-@pytest.mark.parametrize(("case", "n"), [(case, 8) for case in CASES] + [(case, 5) for case in WIDE])
+@pytest.mark.parametrize(
+    ("case", "n"),
+    [
+        *((case, 8) for case in CASES),
+        *(pytest.param(case, 5, marks=() if case in FAST else pytest.mark.exhaustive) for case in WIDE),
+    ],
+)
 def test_the_covariance_is_that_of_the_dense_hessian(case: str, n: int) -> None:
     """Of W and H before they are scaled as a whole; of all that has intervals by the delta method."""
     likelihood, parts = CASES[case]

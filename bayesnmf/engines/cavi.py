@@ -18,7 +18,7 @@ from ..model import Model
 from ..penalty import Penalty, Rates
 from ..priors import Dirichlet, Flat, Prior
 from ._families import Conditional, Dirichlets, Gammas
-from ._loop import RUNNING, STATUS, Info, Tolerance, iterate, start_info
+from ._loop import CONVERGED, MAX_STEPS, RUNNING, STATUS, Info, Tolerance, iterate, start_info
 from ._multiplicative import multiplicative_step
 from ._prepare import Prepared, check_options
 from ._problem import Problem, State
@@ -208,7 +208,9 @@ class _Task:
         end = self._sweep_on(course.state, best, correct)
         objective = course.info.objective if correct else end.info.objective
         steps = course.info.steps + end.info.steps
-        info = end.info._replace(objective=objective, steps=steps, trace=course.info.trace)
+        there = (course.info.code == CONVERGED) & (end.info.code == MAX_STEPS)  # by the tolerance that was asked for
+        code = jnp.where(there, CONVERGED, end.info.code)
+        info = end.info._replace(objective=objective, steps=steps, trace=course.info.trace, code=code)
         chosen = np.arange(len(course.info.objective)) == best
         return jax.tree.map(
             lambda a, b: np.where(chosen.reshape(-1, *[1] * (np.ndim(a) - 1)), b, a), course, Course(end.state, info)

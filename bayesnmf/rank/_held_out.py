@@ -17,9 +17,6 @@ from ..likelihoods import Likelihood
 from ..model import Model
 from ..result import Fit
 
-FOLDS = 2
-"""Times that X is thinned."""
-
 SHARE = 0.75
 """Of X, that is learned from."""
 
@@ -44,15 +41,13 @@ def held_out(table: Table, fits: dict[int, Fit], best: int, likelihood: Likeliho
     noise = fits[best].model.parts[0]
     own = likelihood if likelihood.learned else noise.of_part(SHARE)
     key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
-    units = {k: np.zeros(1) for k in fits}
-    for fold in range(FOLDS):
-        draw, start = jax.random.split(jax.random.fold_in(key, fold))
-        part = thinned(table, noise, fits[best].mean, SHARE, draw)
-        rest = replace(table, X=table.X - part.X)
-        for k in fits:
-            found = fit_table(part, Model(k, own), engine, start)
-            mean = found.mean * (1 - SHARE) / SHARE
-            units[k] = units[k] + log_density(noise.of_part(1 - SHARE), mean, rest) / FOLDS
+    draw, start = jax.random.split(key)
+    part = thinned(table, noise, fits[best].mean, SHARE, draw)
+    rest = replace(table, X=table.X - part.X)
+    units = {}
+    for k in fits:
+        found = fit_table(part, Model(k, own), engine, start)
+        units[k] = log_density(noise.of_part(1 - SHARE), found.mean * (1 - SHARE) / SHARE, rest)
     score = {k: float(each.sum()) for k, each in units.items()}
     top = max(score, key=lambda k: score[k])
     error = {k: standard_error(each - units[top]) for k, each in units.items()}

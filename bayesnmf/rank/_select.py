@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import lgamma
 from typing import Any
 
@@ -32,6 +33,9 @@ from ._stability import (
     silhouette,
 )  # fmt: skip
 from ._structure import blocks_of, residual_correlation, structure
+
+ROUGH = 30.0
+"""How much looser the tolerances are of fits to thinned and to resampled data."""
 
 PATIENCE = 3
 """How many ranks beyond the best one are looked at on either side."""
@@ -158,7 +162,8 @@ def select_rank(
             score(k)
     best = max(fits, key=score)
     fit = fits[best][0]
-    held = held_out(table, {k: found for k, (found, _) in fits.items()}, best, likelihood, engine, seed)
+    rough = replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol)
+    held = held_out(table, {k: found for k, (found, _) in fits.items()}, best, likelihood, rough, seed)
     shared = structure(table, np.random.default_rng([2, *np.ravel(numbers_of(seed))]))
     rows = _table(table, fits, score, held)
     found_ranks = rows.index.to_numpy()
@@ -169,7 +174,7 @@ def select_rank(
     findings = [
         *_of_search(answers, mode, top, ranks), *_of_fit(fit, table), *_of_structure(shared),
     ]  # fmt: skip
-    back = recurrence(table, fit, likelihood, engine, seed)
+    back = recurrence(table, fit, likelihood, rough, seed)
     return RankSelection(best, fit, answers, rows, back, noise, shared, tuple(findings))
 
 
