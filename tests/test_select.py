@@ -10,6 +10,7 @@ from helpers import recovered
 import bayesnmf as bn
 from bayesnmf._input import read
 from bayesnmf.rank._held_out import thinned
+from bayesnmf.rank._select import _dense
 from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
 from bayesnmf.rank._structure import residual_correlation, structure
 
@@ -128,6 +129,15 @@ def test_a_part_keeps_what_is_missing_and_how_x_is_held() -> None:
     part = thinned(table, bn.Poisson(), X.astype(float), 0.5, jax.random.key(0))
     assert part.is_sparse
     assert np.all(part.X.toarray() <= np.where(np.arange(24) % 5 > 0, X, 0))
+
+
+def test_small_sparse_data_are_held_dense_with_what_is_missing() -> None:
+    import scipy.sparse as sp
+
+    X, seen = counts()[0], np.arange(24) % 5 > 0 * counts()[0]
+    found, expected = _dense(read(sp.csr_array(X), observed=seen)), read(X, observed=seen)
+    np.testing.assert_array_equal(found.X, expected.X)
+    np.testing.assert_array_equal(found.weight, expected.weight)
 
 
 def test_shifting_breaks_what_features_share_and_not_what_each_does() -> None:

@@ -37,6 +37,9 @@ from ._structure import blocks_of, residual_correlation, structure
 ROUGH = 30.0
 """How much looser the tolerances are of fits to thinned and to resampled data."""
 
+MOST_DENSE = 2**24
+"""Entries of sparse X up to which it is held dense."""
+
 PATIENCE = 3
 """How many ranks beyond the best one are looked at on either side."""
 
@@ -135,7 +138,7 @@ def select_rank(
     table = read(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
-    table = without_negative(table, likelihood, negative)
+    table = _dense(without_negative(table, likelihood, negative))
     check_count("starts", starts, 1)
     top = min(_whole(max_rank, "max_rank"), *table.shape)
     if ranks is not None:
@@ -176,6 +179,14 @@ def select_rank(
     ]  # fmt: skip
     back = recurrence(table, fit, likelihood, rough, seed)
     return RankSelection(best, fit, answers, rows, back, noise, shared, tuple(findings))
+
+
+def _dense(table: Table) -> Table:
+    """Return the table dense where that is small: parts and resampled rows of it then share one compiled program."""
+    if not table.is_sparse or np.prod(table.shape) > MOST_DENSE:
+        return table
+    weight = None if table.weight is None else 1 - table.weight.toarray()
+    return replace(table, X=table.X.toarray(), weight=weight)
 
 
 def _whole(k: Any, name: str) -> int:
