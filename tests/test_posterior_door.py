@@ -93,6 +93,7 @@ def test_what_is_left_out_is_what_the_data_are() -> None:
     assert (made.W, made.H) == (bn.Exponential(), bn.Dirichlet(0.5))
 
 
+@pytest.mark.exhaustive
 def test_intensities_give_the_same_answer_in_every_unit() -> None:
     """The rank of the greatest ELBO, the ELBO up to log |dX|, the jump, and the widths of intervals over the mean."""
     rng = np.random.default_rng(8)

@@ -59,6 +59,7 @@ def test_a_program_is_fitted_weighed_saved_and_compared(tmp_path: Path) -> None:
         fit.project(X[:3])
 
 
+@pytest.mark.exhaustive
 def test_the_same_program_says_the_same_as_the_model() -> None:
     """Its SVI bound is that of the built-in model, within four Monte Carlo errors."""
     X = np.random.default_rng(0).poisson(4.0, (20, 10))
