@@ -13,6 +13,7 @@ from ._checks import course_findings, interval_findings, noise_findings
 from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, split_negative
 from ._programs import fit_program
+from ._random import Seed, key_of
 from ._resolve import auto_model, resolve
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
@@ -25,8 +26,6 @@ from .model import Model
 from .posterior import Posterior
 from .result import Agreement, Fit, Projection
 from .sampled import Sampled
-
-Seed = int | jax.Array
 
 
 def fit(
@@ -102,7 +101,7 @@ def fit(
     if callable(model):
         if likelihood is not None or init is not None or negative != "error":
             raise ModelError("likelihood, init and negative are not for a program of your own: it says what X is.")
-        key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
+        key = key_of(seed)
         return fit_program(model, table, rank, engine, key, seed)
     engine = CAVI() if engine is None else engine
     if not isinstance(engine, Engine):
@@ -138,7 +137,7 @@ def fit_starts(
     table: Table, model: Model, engine: Engine, seed: Seed, init: tuple[np.ndarray, np.ndarray] | None = None
 ) -> tuple[Fit, EngineResult]:
     """Return what `fit_table` does, and what all starts led to."""
-    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
+    key = key_of(seed)
     chosen = model.likelihood is None
     model = resolve(model, table, engine)
     result = engine.run(model, table, key, init)
@@ -198,7 +197,7 @@ def refit(fit: Fit, engine: Engine, seed: Seed) -> Fit:
     shrinkage = model.shrinkage and replace(model.shrinkage, threshold=-np.inf)  # type: ignore[type-var]
     model = replace(model, rank=fit.rank, shrinkage=shrinkage, **sides)
     engine.check(model.parts[0])
-    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
+    key = key_of(seed)
     return _assemble(engine.run(model, table, key, (fit.W, fit.H)), model, engine, table, seed)
 
 

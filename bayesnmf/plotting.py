@@ -224,6 +224,8 @@ def selection(found: RankSelection, ax: Axes | None = None) -> Axes:
     ax = _axes(ax, width=6)
     ranks, table = found.table.index.to_numpy(), found.table
     for column, colour, marker, name in (("elbo", KEPT, "o", "ELBO"), ("held_out", HELD, "s", "held-out log density")):
+        if column not in found.answers:
+            continue
         below = table[column].max() - table[column]
         error = table["held_out_error"] if column == "held_out" else None
         says = found.answers[column]

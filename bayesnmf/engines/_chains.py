@@ -70,7 +70,7 @@ def run_chains(
     """
     folder = engine.checkpoint
     if folder is not None:
-        _claim(Path(folder), mark)
+        claim(Path(folder), mark)
 
     first_of_all = Lock()
     precise = jax.numpy.result_type(float) == np.float64  # a thread has the setting of the process, not of its caller
@@ -94,18 +94,18 @@ def run_chains(
             else:
                 state, new = done[0], jax.tree.unflatten(jax.tree.structure(_shape_of(block, state)), done[1])
             kept.append(new)
-            shown.advance(tasks[chain])
+            bars.advance(tasks[chain])
             if ended is not None and ended(kept):
                 break
         return state, jax.tree.map(lambda *parts: np.concatenate(parts), *kept)
 
     workers = min(len(states), os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
-    with _shown(engine.progress) as shown, ThreadPoolExecutor(workers) as pool:
-        tasks = [shown.add_task(f"chain {chain}", total=warmup + blocks) for chain in range(len(states))]
+    with shown(engine.progress) as bars, ThreadPoolExecutor(workers) as pool:
+        tasks = [bars.add_task(f"chain {chain}", total=warmup + blocks) for chain in range(len(states))]
         return list(pool.map(one, range(len(states))))
 
 
-def _shown(wanted: bool) -> Any:
+def shown(wanted: bool) -> Any:
     """Return bars on stderr, or what takes the same calls and shows nothing."""
     from rich.console import Console
     from rich.progress import Progress
@@ -117,14 +117,14 @@ def _shape_of(block: Callable[[Any, int, int], tuple[Any, Any]], state: Any) -> 
     return jax.eval_shape(lambda s: block(s, 0, 0)[1], state)
 
 
-def _claim(folder: Path, mark: str) -> None:
+def claim(folder: Path, mark: str) -> None:
     """Make the folder, or make sure that it is this run's."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "run.json"
     if path.exists():
         if json.loads(path.read_text(encoding="utf-8")).get("mark") != mark:
             raise EngineError(
-                f"{folder} holds the draws of another run: other data, model, engine, seed or versions. Use another "
+                f"{folder} holds what another run left: other data, model, engine, seed or versions. Use another "
                 "folder, or delete this one."
             )
         return

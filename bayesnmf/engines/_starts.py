@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from .._random import generator
 from .._types import Array
 from ._hals import hals_step
 from ._loop import RUNNING, Info, Tolerance, iterate, start_info
@@ -29,26 +31,14 @@ class Outcome(NamedTuple):
     relevance: Array
 
 
-@partial(jax.jit, static_argnames=("starts", "n", "m", "k"))
-def draw_starts(key: jax.Array, starts: int, n: int, m: int, k: int) -> tuple[jax.Array, jax.Array]:
+def draw_starts(key: jax.Array, starts: int, n: int, m: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return W (starts, n, k) and H (starts, k, m) with entries uniform on (1, 2).
 
     Component j of start s depends on nothing but the key, s and j: not on k, nor on the number of starts, nor on the
     precision.
     """
-
-    def component(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        w, h = jax.random.split(key)
-        return (
-            jax.random.uniform(w, (n,), jnp.float32, 1, 2),
-            jax.random.uniform(h, (m,), jnp.float32, 1, 2),
-        )
-
-    def one(i: Array) -> tuple[jax.Array, jax.Array]:
-        return component(jax.random.fold_in(jax.random.fold_in(key, i // k), i % k))
-
-    w, h = jax.lax.map(one, jnp.arange(starts * k, dtype=jnp.uint32))
-    return w.reshape(starts, k, n).swapaxes(1, 2), h.reshape(starts, k, m)
+    drawn = np.array([[generator(key, s, j).uniform(1, 2, n + m) for j in range(k)] for s in range(starts)])
+    return drawn[..., :n].swapaxes(1, 2), drawn[..., n:]
 
 
 @partial(jax.jit, static_argnames=("method", "max_steps", "every"))

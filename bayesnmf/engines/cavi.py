@@ -92,8 +92,7 @@ class CAVI:
     def check(self, likelihood: Likelihood) -> None:
         """Raise EngineError for options that are out of range or do not go with the likelihood."""
         check_options(self)
-        exact = likelihood.powers == (0.0, 1.0) or likelihood.background == "quadratic"
-        if not (exact and likelihood.is_density):
+        if not has_posterior(likelihood):
             raise EngineError(
                 f"CAVI has no posterior for {type(likelihood).__name__}: its bounds are exact for Poisson, "
                 "NegativeBinomial, CompoundPoisson and Gaussian. Use one of these, or engine=bn.MAP()."
@@ -112,6 +111,12 @@ class CAVI:
         with jax.enable_x64(self.precision == "float64"):
             task = _Task(self, model, table, fixed)
             return task.result(task.run(key, init))
+
+
+def has_posterior(likelihood: Likelihood) -> bool:
+    """Return whether the bounds of the likelihood are exact, so that there is a posterior by coordinate ascent."""
+    exact = likelihood.powers == (0.0, 1.0) or likelihood.background == "quadratic"
+    return exact and likelihood.is_density
 
 
 class Course(NamedTuple):
@@ -159,7 +164,7 @@ class _Task:
         ready, engine = self.prepared, self.engine
         n, m = self.table.shape
         if init is None:
-            W, H = (np.asarray(a) * ready.size for a in draw_starts(key, engine.starts, n, m, ready.k))
+            W, H = (a * ready.size for a in draw_starts(key, engine.starts, n, m, ready.k))
         else:
             W, H = (np.asarray(a, float).reshape(-1, *a.shape[-2:]) / ready.side_unit for a in init)
         factors = tuple(ready.array(a) for a in ready.pad(W, H))

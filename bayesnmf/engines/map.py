@@ -104,7 +104,7 @@ class _Task:
         ready = self.prepared
         n, m = self.table.shape
         if init is None:
-            W, H = (np.asarray(a) * ready.size for a in draw_starts(key, self.engine.starts, n, m, ready.k))
+            W, H = (a * ready.size for a in draw_starts(key, self.engine.starts, n, m, ready.k))
         else:
             W, H = (np.asarray(a, float).reshape(-1, *a.shape[-2:]) / ready.side_unit for a in init)
         W, H = ready.pad(W, H)

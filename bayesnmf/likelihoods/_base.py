@@ -122,7 +122,7 @@ class Likelihood:
         """Draw x given its mean v."""
         raise ModelError(f"{type(self).__name__} is not a distribution and cannot be drawn from.")
 
-    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+    def thin(self, random: np.random.Generator, x: np.ndarray, v: np.ndarray, share: float) -> np.ndarray:
         """Draw a part of x of mean ``share v`` that is independent of the rest ``x - part`` (Dharamshi et al. 2023).
 
         The noise parameters must be known; the part has the noise of `of_part`. `v` (the mean of x) is used where the

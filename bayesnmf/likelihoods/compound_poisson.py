@@ -109,15 +109,13 @@ class CompoundPoisson(Likelihood):
         total = jax.random.gamma(size, self._shape * jnp.maximum(number, 1), dtype=dtype) * (self._jump / self._shape)
         return jnp.where(number > 0, total, 0)
 
-    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+    def thin(self, random: np.random.Generator, x: np.ndarray, v: np.ndarray, share: float) -> np.ndarray:
         """Draw the number of jumps given x, how many of them are in the part, and what these sum to."""
-        number, count, size = jax.random.split(key, 3)
-        dtype = jnp.result_type(v)
-        jumps = jnp.where(x > 0, self.events(number, x, v), 0).astype(dtype)
-        inside = jax.random.binomial(count, jumps, share, dtype=dtype)
-        a, b = (self._shape * jnp.maximum(n, 1e-3) for n in (inside, jumps - inside))
-        part = x * jax.random.beta(size, a, b, dtype=dtype)
-        return jnp.where(inside == 0, 0, jnp.where(inside == jumps, x, part))
+        number = self.events(jax.random.key(random.integers(2**32)), jnp.asarray(x), jnp.asarray(v))
+        jumps = np.where(x > 0, np.asarray(number), 0).astype(np.int64)
+        inside = random.binomial(jumps, share)
+        a, b = (float(self._shape) * np.maximum(n, 1e-3) for n in (inside, jumps - inside))
+        return np.where(inside == 0, 0, np.where(inside == jumps, x, x * random.beta(a, b)))
 
     def check(self) -> None:
         """Raise ModelError for parameters out of range."""

@@ -84,10 +84,10 @@ class GammaNoise(Likelihood):
         """Draw values with mean v."""
         return v / self._shape * jax.random.gamma(key, self._shape, jnp.shape(v), jnp.result_type(v))
 
-    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+    def thin(self, random: np.random.Generator, x: np.ndarray, v: np.ndarray, share: float) -> np.ndarray:
         """Draw a part that is a Beta(share shape, (1 - share) shape) of x."""
-        a, b = share * self._shape, (1 - share) * self._shape
-        return x * jax.random.beta(key, a, b, jnp.shape(x), jnp.result_type(v))
+        shape = float(self._shape)
+        return x * random.beta(share * shape, (1 - share) * shape, x.shape)
 
     def of_part(self, share: float) -> Self:
         """Return it with share times the shape."""

@@ -74,10 +74,10 @@ class Gaussian(Likelihood):
         """Draw values with mean v."""
         return v + jnp.sqrt(self._variance()) * jax.random.normal(key, jnp.shape(v), jnp.result_type(v))
 
-    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+    def thin(self, random: np.random.Generator, x: np.ndarray, v: np.ndarray, share: float) -> np.ndarray:
         """Draw share x with noise of variance share (1 - share) variance."""
-        noise = jax.random.normal(key, jnp.shape(x), jnp.result_type(v))
-        return share * x + jnp.sqrt(share * (1 - share) * self._variance()) * noise
+        noise = random.normal(size=x.shape)
+        return share * x + np.sqrt(share * (1 - share) * np.asarray(self._variance(), float)) * noise
 
     def of_part(self, share: float) -> Self:
         """Return it with share times the variance."""

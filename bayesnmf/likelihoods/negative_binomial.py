@@ -100,12 +100,10 @@ class NegativeBinomial(Likelihood):
         gamma = jax.random.gamma(rate, jnp.broadcast_to(1 / dispersion, jnp.shape(v)), dtype=dtype) * dispersion
         return jax.random.poisson(count, v * gamma).astype(dtype)
 
-    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+    def thin(self, random: np.random.Generator, x: np.ndarray, v: np.ndarray, share: float) -> np.ndarray:
         """Draw a beta-binomial part: the odds of an event to be in it vary as the gamma rates of both parts do."""
-        odds, count = jax.random.split(key)
-        alpha = jnp.broadcast_to(1 / self._dispersion(), jnp.shape(x))
-        chance = jax.random.beta(odds, share * alpha, (1 - share) * alpha, dtype=jnp.result_type(v))
-        return jax.random.binomial(count, x, chance, dtype=jnp.result_type(v))
+        alpha = np.broadcast_to(1 / np.asarray(self._dispersion(), float), x.shape)
+        return random.binomial(x.astype(np.int64), random.beta(share * alpha, (1 - share) * alpha))
 
     def of_part(self, share: float) -> Self:
         """Return it with dispersion / share."""

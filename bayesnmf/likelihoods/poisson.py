@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln
 
 from .._pytree import pytree
@@ -18,16 +19,17 @@ from ._base import Likelihood
 class Poisson(Likelihood):
     """Counts whose variance equals their mean: ``x ~ Poisson(v)``.
 
-    For spike counts, UMI counts, mutation counts. Maximum likelihood is KL NMF (Lee and Seung 1999). Not
-    for intensities (fluorescence, power, normalised expression): there the Poisson noise
-    scale is whatever unit X happens to be in.
+        For spike counts, UMI counts, mutation counts. Maximum likelihood is KL NMF (Lee and Seung 1999). Not
+        for intensities (fluorescence, power, normalised expression): there the Poisson noise
+        scale is whatever unit X happens to be in.
 
-    ``log p(x | v) = x log v - v - log x!``
+        ``log p(x | v) = x log v - v - log x!``
 
-    >>> import jax.numpy as jnp
-    >>> from bayesnmf import Poisson
-    >>> round(float(Poisson().log_density(jnp.array(2.0), jnp.array(3.0))), 4)
-    -1.4959
+        >>> import jax.numpy as jnp
+    import numpy as np
+        >>> from bayesnmf import Poisson
+        >>> round(float(Poisson().log_density(jnp.array(2.0), jnp.array(3.0))), 4)
+        -1.4959
     """
 
     support = "counts"
@@ -61,6 +63,6 @@ class Poisson(Likelihood):
         """Draw counts with mean v."""
         return jax.random.poisson(key, v).astype(jnp.result_type(v))
 
-    def thin(self, key: jax.Array, x: Array, v: Array, share: float) -> jax.Array:
+    def thin(self, random: np.random.Generator, x: np.ndarray, v: np.ndarray, share: float) -> np.ndarray:
         """Draw a binomial part."""
-        return jax.random.binomial(key, x, share, dtype=jnp.result_type(v))
+        return random.binomial(x.astype(np.int64), share)

@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from .._fit import Seed, fit_table
+from .._fit import fit_table
 from .._input import Table
-from ..engines import CAVI
+from .._random import Seed, generator
+from .._types import Array
+from ..engines import Engine
 from ..engines._prepare import dense_rows
 from ..likelihoods import Likelihood
 from ..model import Model
-from ..result import Fit
+from ._work import Done
 
 SHARE = 0.75
 """Of X, that is learned from."""
@@ -26,44 +27,55 @@ CHUNK = 2**22
 
 @dataclass(frozen=True)
 class Held:
-    """Log density of what was left out by rank, standard errors of differences to the best, and the answer."""
+    """Log density of what was left out by rank, standard errors of differences to the best, and two answers.
+
+    `best` has the greatest score, and `least` is the least within one standard error of it.
+    """
 
     score: dict[int, float]
     error: dict[int, float]
     best: int
+    least: int
+
+    @classmethod
+    def of(cls, units: dict[int, np.ndarray]) -> Held:
+        """Compare the log densities of samples, or groups, by rank."""
+        score = {k: float(each.sum()) for k, each in units.items()}
+        best = max(score, key=lambda k: score[k])
+        error = {k: standard_error(each - units[best]) for k, each in units.items()}
+        return cls(score, error, best, min(k for k in score if score[k] >= score[best] - error[k]))
 
 
-def held_out(table: Table, fits: dict[int, Fit], best: int, likelihood: Likelihood, engine: CAVI, seed: Seed) -> Held:
-    """Return held-out scores for the ranks of some fits; the noise is that of the best of them.
+class Thinned:
+    """X in two parts, independent given the noise: one to learn from, one to predict.
 
-    `likelihood` is the one that was asked for: what it learns is learned again from the part.
+    `asked` is the likelihood as it was asked for: what it learns is learned again from the part.
     """
-    noise = fits[best].model.parts[0]
-    own = likelihood if likelihood.learned else noise.of_part(SHARE)
-    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
-    draw, start = jax.random.split(key)
-    part = thinned(table, noise, fits[best].mean, SHARE, draw)
-    rest = replace(table, X=table.X - part.X)
-    units = {}
-    for k in fits:
-        found = fit_table(part, Model(k, own), engine, start)
-        units[k] = log_density(noise.of_part(1 - SHARE), found.mean * (1 - SHARE) / SHARE, rest)
-    score = {k: float(each.sum()) for k, each in units.items()}
-    top = max(score, key=lambda k: score[k])
-    error = {k: standard_error(each - units[top]) for k, each in units.items()}
-    return Held(score, error, min(k for k in score if score[k] >= score[top] - error[k]))
+
+    def __init__(
+        self, table: Table, noise: Likelihood, mean: np.ndarray, asked: Likelihood, engine: Engine, seed: Seed
+    ):
+        self.noise, self.engine, self.seed = noise, engine, seed
+        self.own = asked if asked.learned else noise.of_part(SHARE)
+        self.part = thinned(table, noise, mean, SHARE, generator(seed, 0))
+        self.rest = replace(table, X=table.X - self.part.X)
+
+    def score(self, k: int) -> Done:
+        """Return the log density of what was left out, by sample or group, under k components."""
+        found = fit_table(self.part, Model(k, self.own), self.engine, self.seed)
+        mean = found.mean * (1 - SHARE) / SHARE
+        return Done(None, log_density(self.noise.of_part(1 - SHARE), mean, self.rest))
 
 
-def thinned(table: Table, likelihood: Likelihood, mean: np.ndarray, share: float, key: jax.Array) -> Table:
+def thinned(table: Table, likelihood: Likelihood, mean: np.ndarray, share: float, random: np.random.Generator) -> Table:
     """Return the table with a part of X of the stated share in its place. The rest of X is independent of it."""
     n, m = table.shape
     step = max(1, CHUNK // m)
     parts: list[Any] = []
     for start in range(0, n, step):
         rows = dense_rows(table, slice(start, min(start + step, n)))
-        v = jnp.asarray(np.maximum(mean[start : start + step] * rows.factor, 1e-12 * table.level))
-        drawn = likelihood.thin(jax.random.fold_in(key, start), jnp.asarray(rows.x), v, share)
-        part = np.where(rows.weight > 0, np.asarray(drawn, float), 0)
+        v = np.maximum(mean[start : start + step] * rows.factor, 1e-12 * table.level)
+        part = np.where(rows.weight > 0, likelihood.thin(random, rows.x, v, share), 0.0)
         parts.append(part if not table.is_sparse else _sparse(part))
     if not table.is_sparse:
         return replace(table, X=np.concatenate(parts))
@@ -79,11 +91,16 @@ def log_density(likelihood: Likelihood, mean: np.ndarray, table: Table) -> np.nd
     for start in range(0, n, step):
         rows = dense_rows(table, slice(start, min(start + step, n)))
         v = np.maximum(mean[start : start + step] * rows.factor, 1e-12 * table.level)
-        each = np.asarray(likelihood.log_density(jnp.asarray(rows.x), jnp.asarray(v)), float)
+        each = np.asarray(_log_density(likelihood, rows.x, v), float)
         found[start : start + step] = np.where(rows.weight > 0, rows.weight * each, 0).sum(1)
     if table.groups is None:
         return found
     return np.bincount(np.unique(table.groups, return_inverse=True)[1], found)
+
+
+@jax.jit
+def _log_density(likelihood: Likelihood, x: Array, v: Array) -> jax.Array:
+    return likelihood.log_density(x, v)
 
 
 def standard_error(each: np.ndarray) -> float:

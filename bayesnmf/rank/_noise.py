@@ -6,17 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._fit import Seed, fit_table
+from .._fit import fit_table
 from .._input import Table
+from .._random import Seed, generator
 from ..engines import MAP
 from ..engines._prepare import dense_rows
-from ..likelihoods import CompoundPoisson, Gaussian, Likelihood, NegativeBinomial, Poisson
+from ..likelihoods import CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
 from ..model import Model
 from ..priors import ARD
 from ..result import Fit
 from ._held_out import log_density, standard_error
 from ._selection import Noise
-from ._stability import numbers_of, some_rows
+from ._stability import some_rows
+from ._work import Done, Work, fit_of
 
 LEFT_OUT = 0.1
 """Share of the entries that noise is judged by."""
@@ -31,27 +33,52 @@ MOST_ENTRIES = 2**23
 """Entries that noise is judged on; of larger X some samples."""
 
 
+def candidates(table: Table) -> dict[str, Likelihood]:
+    """Return the likelihoods that data of this kind may have, the plainest first."""
+    if table.is_counts:
+        found: list[Likelihood] = [Poisson(), NegativeBinomial()]
+    elif table.least < 0:
+        found = [Gaussian()]
+    elif table.least == 0:  # an exact zero is an event, which the others do not have
+        found = [CompoundPoisson()]
+    else:
+        found = [CompoundPoisson(), GammaNoise(), Gaussian()]
+    return {type(noise).__name__: noise for noise in found}
+
+
 def choose_noise(
-    table: Table, likelihood: Likelihood | None, top: int, starts: int, seed: Seed
+    table: Table, likelihood: Likelihood | None, top: int, starts: int, seed: Seed, work: Work
 ) -> tuple[Likelihood, Noise, Fit]:
     """Return the likelihood with nothing learned yet, how it was chosen, and the mode under shrinkage with it."""
-    if likelihood is None and table.least < 0:
-        likelihood = Gaussian()
-    if likelihood is None and not table.is_counts:
-        likelihood = CompoundPoisson()
+    given = candidates(table) if likelihood is None else {type(likelihood).__name__: likelihood}
+    learned = left = table
+    if len(given) > 1:
+        learned, left = _split(table, generator(seed, 3))
 
-    def shrunk(table: Table, likelihood: Likelihood) -> Fit:
-        return fit_table(table, Model(top, likelihood, shrinkage=ARD()), MAP(starts=starts), seed)
+    def shrunk(name: str) -> Done:
+        fit = fit_table(learned, Model(top, given[name], shrinkage=ARD()), MAP(starts=starts), seed)
+        one = len(given) == 1
+        return Done(fit, np.zeros(0) if one else log_density(fit.model.parts[0], _blurred(fit), left))
 
-    if likelihood is not None:
-        return likelihood, Noise(type(likelihood).__name__), shrunk(table, likelihood)
-    learned, left = _split(table, np.random.default_rng([3, *np.ravel(numbers_of(seed))]))
-    fits = [shrunk(learned, noise) for noise in (Poisson(), NegativeBinomial())]
-    plain, general = (log_density(f.model.parts[0], _blurred(f), left) for f in fits)
-    gain, error = float((general - plain).sum()), standard_error(general - plain)
-    if gain > max(SURE * error, LEAST_GAIN):
-        return NegativeBinomial(), Noise("NegativeBinomial", "Poisson", gain, error), fits[1]
-    return Poisson(), Noise("Poisson", "NegativeBinomial", gain, error), fits[0]
+    found = work.run("noise under shrinkage", shrunk, given)
+    chosen = next(iter(given))
+    if len(given) == 1:
+        return given[chosen], Noise(chosen), fit_of(found[chosen])
+    values = {name: done.values for name, done in found.items()}
+    if table.is_counts:
+        general = "NegativeBinomial"
+        gain, error = _gain(values[general], values[chosen])
+        if gain > max(SURE * error, LEAST_GAIN):
+            chosen, other = general, chosen
+        else:
+            other = general
+        return given[chosen], Noise(chosen, other, gain, error), fit_of(found[chosen])
+    chosen, other = sorted(values, key=lambda name: -values[name].sum())[:2]
+    return given[chosen], Noise(chosen, other, *_gain(values[chosen], values[other])), fit_of(found[chosen])
+
+
+def _gain(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    return float((one - other).sum()), standard_error(one - other)
 
 
 def _blurred(fit: Fit) -> np.ndarray:

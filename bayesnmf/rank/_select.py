@@ -7,32 +7,36 @@ from dataclasses import replace
 from math import lgamma
 from typing import Any
 
+import jax
 import numpy as np
 
-from .._errors import Finding, ModelError
-from .._fit import Seed, fit_starts, without_negative
+from .._errors import EngineError, ModelError
+from .._fit import fit_starts, without_negative
 from .._input import Negative, Table, read
+from .._random import Seed, generator, key_of
 from .._types import MatrixLike
-from ..align import cosines
-from ..engines import CAVI
+from ..engines import CAVI, MAP
+from ..engines._chains import fingerprint
 from ..engines._prepare import check_count
-from ..engines._result import EngineResult
+from ..engines.cavi import has_posterior
 from ..likelihoods import Likelihood
 from ..model import Model
 from ..result import Fit
-from ._held_out import Held, held_out
+from ._findings import of_fit, of_search, of_structure
+from ._held_out import Held, Thinned
 from ._noise import choose_noise
-from ._selection import RankSelection, Structure
+from ._selection import RankSelection
 from ._stability import (
+    RESAMPLES,
     bic,
     cophenetic,
     elbow,
-    numbers_of,
     reconstruction_error,
-    recurrence,
+    resampled,
     silhouette,
 )  # fmt: skip
-from ._structure import blocks_of, residual_correlation, structure
+from ._structure import structure
+from ._work import Done, Work, fit_of
 
 ROUGH = 30.0
 """How much looser the tolerances are of fits to thinned and to resampled data."""
@@ -46,20 +50,8 @@ PATIENCE = 3
 MODES = 2
 """Starts of shrinkage, for each start of a posterior."""
 
-APART = 0.1
-"""Share of the rank by which kinds of evidence may differ before it is said; 1 is always allowed."""
-
-SHARED = 3.0
-"""Standard deviations above shifted copies of X from which features share something."""
-
-DEPENDENT, CERTAIN = 0.05, 4.0
-"""Correlation of the residuals of neighbouring rows that matters, and the standard errors that make it sure."""
-
-TWIN = 0.95
-"""Cosine from which two components are taken for one."""
-
-FEW = 10
-"""Independent samples, or groups, below which their resampling says little."""
+COLUMNS = ("elbo", "starts", "error", "bic", "cophenetic", "silhouette")
+"""What a fit with some number of components says."""
 
 
 def select_rank(
@@ -76,25 +68,29 @@ def select_rank(
     opportunities: MatrixLike | None = None,
     groups: MatrixLike | None = None,
     negative: Negative = "error",
+    checkpoint: str | None = None,
+    progress: bool = False,
 ) -> RankSelection:
     """Say how many components X has, from evidence of several kinds that is kept apart.
 
     1. *Shrinkage*: the mode under `ARD`, from `max_rank` components down. It says where to look.
-    2. *Evidence bound*: the ELBO of `CAVI`, without shrinkage, at these ranks and on both sides, until it has fallen
-       three times. **Its best rank is the answer.**
+    2. *Evidence bound*: the ELBO of `CAVI`, without shrinkage, at these ranks and on both sides, until three on each
+       side of the best are lower. **Its best rank is the answer.**
     3. *Held-out data*: X is thinned into two parts that are independent given the noise (Neufeld et al. 2024, JMLR 25,
        57; Dharamshi et al. 2025, JASA 120, 511). Components and activities of one predict the other. The least rank
-       within one standard error of the best.
+       within one standard error of the best. For `GammaNoise`, which has no posterior by `CAVI`, modes are compared in
+       this way instead of 2, and the best rank is the answer.
     4. *Recurrence*: components of the answer in fits to samples, or groups, drawn with replacement.
     5. *Surrogates*: whether features go together more than they do when each is shifted in time by itself.
 
-    Counts are taken for `Poisson` unless `NegativeBinomial` predicts a tenth of the entries, left out of both fits,
-    better by more than two standard errors and one nat. That is judged under shrinkage from `max_rank` components: too
-    few look like noise. Shrinkage then speaks of nine tenths of X.
+    The noise is judged by a tenth of the entries that are left out, under shrinkage from `max_rank` components: too few
+    look like noise. Counts are taken for `Poisson` unless `NegativeBinomial` predicts better by more than two standard
+    errors and one nat. Positive values are taken for what predicts best of `CompoundPoisson`, `GammaNoise` and
+    `Gaussian`; with zeros among them for `CompoundPoisson`, with negative entries for `Gaussian`. Where there was a
+    choice, shrinkage speaks of nine tenths of X.
 
     For a rank to go on with, and reasons. Not a probability. Where the bound and held-out data differ, the second
-    is less demanding: it asks what predicts, not what is sure. Not for noise without a posterior by `CAVI`
-    (`GammaNoise`): use ``bn.Model(rank, ..., shrinkage=bn.ARD())`` there.
+    is less demanding: it asks what predicts, not what is sure. Not for `BetaDivergence`, which is no distribution.
 
     Parameters
     ----------
@@ -105,7 +101,7 @@ def select_rank(
     max_rank : int
         Most components; no more than n and m.
     likelihood : Likelihood, optional
-        Left out: as above for counts; `CompoundPoisson` for intensities; `Gaussian` where X has negative entries.
+        Left out: chosen as above.
     starts : int
         Random starts of each fit, twice as many of shrinkage.
     seed : int or JAX key
@@ -113,6 +109,10 @@ def select_rank(
     observed, weights, size_factors, opportunities, groups, negative
         As in `bayesnmf.fit`. Rows of one group (trial, run, donor) are not independent: standard errors, resampling and
         shifts take whole groups.
+    checkpoint : str, optional
+        A folder for each fit when it is done; a run that was stopped goes on from there. Fits hold X.
+    progress : bool
+        Show bars on stderr.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def select_rank(
     Raises
     ------
     DataError, ModelError, EngineError
-        As in `bayesnmf.fit`. A likelihood without a posterior by `CAVI` is refused.
+        As in `bayesnmf.fit`; for a divergence; for a checkpoint of another run.
 
     Examples
     --------
@@ -138,6 +138,21 @@ def select_rank(
     table = read(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
+    return select(table, ranks, max_rank, likelihood, starts, seed, negative, checkpoint, progress)
+
+
+def select(
+    table: Table,
+    ranks: list[int] | None = None,
+    max_rank: int = 25,
+    likelihood: Likelihood | None = None,
+    starts: int = 5,
+    seed: Seed = 0,
+    negative: Negative = "error",
+    checkpoint: str | None = None,
+    progress: bool = False,
+) -> RankSelection:
+    """Return what `select_rank` does, for data that were read."""
     table = _dense(without_negative(table, likelihood, negative))
     check_count("starts", starts, 1)
     top = min(_whole(max_rank, "max_rank"), *table.shape)
@@ -146,39 +161,91 @@ def select_rank(
         if not ranks:
             raise ModelError("Expected ranks to name at least one number of components; got none.")
         top = ranks[-1]
-    engine = CAVI(starts=starts)
     if likelihood is not None:
-        engine.check(likelihood)
+        if not likelihood.is_density:
+            raise EngineError(
+                f"{type(likelihood).__name__} is a divergence, not a distribution: data cannot speak for or against a "
+                "number of components under it. Use GammaNoise(), Gaussian() or another likelihood."
+            )
 
-    likelihood, noise, mode = choose_noise(table, likelihood, top, MODES * starts, seed)
-    fits: dict[int, tuple[Fit, EngineResult]] = {}
+    def mark() -> str:
+        return fingerprint(
+            f"{ranks} {top} {likelihood!r} {starts} {jax.__version__}", table, jax.random.key_data(key_of(seed))
+        )
 
-    def score(k: int) -> float:
-        if k not in fits:
-            fits[k] = fit_starts(table, Model(k, likelihood), engine, seed)
-        return fits[k][0].elbo + lgamma(k + 1)
+    with Work(checkpoint, progress, mark) as work:
+        return _selected(table, ranks, top, likelihood, starts, seed, work)
 
-    if ranks is None:
-        _climb(score, max(mode.rank, 1), top)
+
+def _selected(
+    table: Table, ranks: list[int] | None, top: int, likelihood: Likelihood | None, starts: int, seed: Seed, work: Work
+) -> RankSelection:
+    likelihood, noise, mode = choose_noise(table, likelihood, top, MODES * starts, seed, work)
+    bounded = has_posterior(likelihood)
+    engine = CAVI(starts=starts) if bounded else MAP(starts=starts)
+    rough = replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol) if bounded else engine
+
+    def fit(some: list[int]) -> dict[int, Done]:
+        return work.by_rank("ranks", lambda k: _fit(table, Model(k, likelihood), engine, seed), some)
+
+    def hold_out(at: Fit, some: list[int]) -> dict[int, Done]:
+        data = Thinned(table, at.model.parts[0], at.mean, likelihood, rough, seed)
+        return work.by_rank("held-out data", data.score, some)
+
+    if bounded:
+        fits, best = _search(fit, lambda done: float(done.values[0]), ranks, mode.rank, top)
+        held = Held.of({k: done.values for k, done in hold_out(fit_of(fits[best]), list(fits)).items()})
     else:
-        for k in ranks:
-            score(k)
-    best = max(fits, key=score)
-    fit = fits[best][0]
-    rough = replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol)
-    held = held_out(table, {k: found for k, (found, _) in fits.items()}, best, likelihood, rough, seed)
-    shared = structure(table, np.random.default_rng([2, *np.ravel(numbers_of(seed))]))
-    rows = _table(table, fits, score, held)
-    found_ranks = rows.index.to_numpy()
-    answers = {
-        "shrinkage": mode.rank, "elbo": best, "held_out": held.best, "bic": int(rows["bic"].idxmin()),
-        "elbow": elbow(found_ranks, rows["error"].to_numpy()),
-    }  # fmt: skip
+        found, best = _search(
+            lambda some: hold_out(mode, some), lambda done: float(done.values.sum()), ranks, mode.rank, top
+        )
+        held, fits = Held.of({k: done.values for k, done in found.items()}), fit(list(found))
+
+    chosen, rows = fit_of(fits[best]), _table(fits, held)
+    answers = {"shrinkage": mode.rank, **({"elbo": best} if bounded else {}), "held_out": held.least}
+    answers |= {"bic": int(rows["bic"].idxmin()), "elbow": elbow(rows.index.to_numpy(), rows["error"].to_numpy())}
+    shared = structure(table, generator(seed, 2))
     findings = [
-        *_of_search(answers, mode, top, ranks), *_of_fit(fit, table), *_of_structure(shared),
+        *of_search(answers, best, mode, top, ranks), *of_fit(chosen, table), *of_structure(shared),
     ]  # fmt: skip
-    back = recurrence(table, fit, likelihood, rough, seed)
-    return RankSelection(best, fit, answers, rows, back, noise, shared, tuple(findings))
+    again = work.run("resampled data", lambda i: resampled(table, chosen, likelihood, rough, seed, i), range(RESAMPLES))
+    back = np.mean([done.values for done in again.values()], 0)
+    return RankSelection(best, chosen, answers, rows, back, noise, shared, tuple(findings))
+
+
+def _fit(table: Table, model: Model, engine: CAVI | MAP, seed: Seed) -> Done:
+    """Return the fit with some number of components, and its line of the table."""
+    fit, result = fit_starts(table, model, engine, seed)
+    values = (
+        fit.elbo + lgamma(model.rank + 1) if isinstance(engine, CAVI) else np.nan,
+        np.min(fit.agreement.recurrence), reconstruction_error(fit, table), bic(fit, table),
+        cophenetic(result.W, result.H), silhouette(result.H, result.best),
+    )  # fmt: skip
+    return Done(fit, np.array(values))
+
+
+def _search(
+    run: Callable[[list[int]], dict[int, Done]],
+    value: Callable[[Done], float],
+    ranks: list[int] | None,
+    start: int,
+    top: int,
+) -> tuple[dict[int, Done], int]:
+    """Run ranks round the start, until `PATIENCE` of them on both sides of the best are not better; return the best.
+
+    Where ranks are given, run these alone.
+    """
+    found: dict[int, Done] = {}
+    best, new = max(start, 1), ranks
+    while new or not found:
+        found |= run(new if new else _near(best, top))
+        best = max(found, key=lambda k: value(found[k]))
+        new = [k for k in _near(best, top) if k not in found] if ranks is None else None
+    return found, best
+
+
+def _near(k: int, top: int) -> list[int]:
+    return list(range(max(1, k - PATIENCE), min(top, k + PATIENCE) + 1))
 
 
 def _dense(table: Table) -> Table:
@@ -195,85 +262,12 @@ def _whole(k: Any, name: str) -> int:
     return int(k)
 
 
-def _climb(score: Callable[[int], float], start: int, top: int) -> None:
-    """Score ranks from the start up and down, until `PATIENCE` of them beyond the best are not better."""
-    for step in (1, -1):
-        best = k = start
-        while 1 <= k <= top and abs(k - best) <= PATIENCE:
-            if score(k) > score(best):
-                best = k
-            k += step
-        start = best
-
-
-def _table(table: Table, fits: dict[int, tuple[Fit, EngineResult]], score: Callable[[int], float], held: Held) -> Any:
+def _table(fits: dict[int, Done], held: Held) -> Any:
     import pandas as pd
 
     rows = {
-        k: {
-            "elbo": score(k), "held_out": held.score[k], "held_out_error": held.error[k],
-            "starts": float(np.min(f.agreement.recurrence)), "error": reconstruction_error(f, table),
-            "bic": bic(f, table), "cophenetic": cophenetic(result.W, result.H),
-            "silhouette": silhouette(result.H, result.best),
-        }
-        for k, (f, result) in sorted(fits.items())
-    }  # fmt: skip
+        k: dict(zip(COLUMNS, done.values.tolist(), strict=True))
+        | {"held_out": held.score[k], "held_out_error": held.error[k]}
+        for k, done in sorted(fits.items())
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rank")
-
-
-def _of_search(answers: dict[str, int], mode: Fit, top: int, ranks: list[int] | None) -> list[Finding]:
-    best, found = answers["elbo"], []
-    if best == top and ranks is None:
-        found.append(Finding("hits_max_rank", f"the answer is the most that was looked at, {top}: raise max_rank."))
-    if mode.rank <= 1 < best:
-        text = f"shrinkage kept {mode.rank} components, the evidence bound {best}: events are few for shrinkage."
-        found.append(Finding("collapsed", f"{text} Look at recurrence and held-out scores before believing either."))
-    if mode.rank == top > best:
-        found.append(Finding("not_pruned", f"shrinkage kept all {top} components: it says nothing about the number."))
-    allowed = max(1, APART * best)
-    others = {name: answers[name] for name in ("shrinkage", "held_out") if abs(answers[name] - best) > allowed}
-    if others:
-        text = ", ".join(f"{name} says {k}" for name, k in others.items())
-        found.append(
-            Finding(
-                "criteria_disagree",
-                f"{text}, the evidence bound {best}: the data do not settle the number. Look at the table, and at what "
-                "a fit with each number says.",
-            )
-        )
-    return found
-
-
-def _of_fit(fit: Fit, table: Table) -> list[Finding]:
-    found = [finding for finding in fit.warnings if finding.name == "noise_rejected"]
-    close = np.triu(cosines(fit.H, fit.H), 1)
-    if fit.rank > 1 and close.max() >= TWIN:
-        i, j = np.unravel_index(close.argmax(), close.shape)
-        found.append(Finding("twins", f"components {i} and {j} have a cosine of {close.max():.2f}: one part, split."))
-    units, what = (table.shape[0], "samples") if table.groups is None else (len(blocks_of(table)), "groups")
-    if units < FEW:
-        text = f"there are {units} independent {what}: recurrence and standard errors say little below {FEW}."
-        found.append(Finding("replicates_too_few", text))
-    if table.groups is None:
-        correlation, error = residual_correlation(fit, table)
-        if correlation > max(DEPENDENT, CERTAIN * error):
-            found.append(
-                Finding(
-                    "dependent_noise",
-                    f"residuals of rows that follow each other are correlated ({correlation:.2f}), so that rows are "
-                    "fewer than they seem and components may be drifts. Give the trial, run or block as groups=.",
-                )
-            )
-    return found
-
-
-def _of_structure(shared: Structure) -> list[Finding]:
-    if shared.z >= SHARED:
-        return []
-    return [
-        Finding(
-            "no_more_than_surrogates",
-            f"features go together no more than when each is shifted by itself ({shared.z:.1f} standard deviations): "
-            "components describe features one by one, not parts that they share.",
-        )
-    ]

@@ -69,8 +69,9 @@ class RankSelection:
     fit : Fit
         The posterior at that number.
     answers : dict
-        What each kind of evidence says by itself: "shrinkage", "elbo" (the answer) and "held_out". And what people
-        know from the literature, without a vote: "bic" (the least), "elbow" (of the reconstruction error).
+        What each kind of evidence says by itself: "shrinkage", "elbo" (the answer; not for noise without a posterior by
+        `CAVI`) and "held_out". And what people know from the literature, without a vote: "bic" (the least), "elbow" (of
+        the reconstruction error).
     table : pandas.DataFrame
         A row for each number of components that was fitted. ``elbo``: evidence bound of the best start, with log k!,
         since every order of the components is an equal mode. ``held_out``: log density, in nats, of the part of X that
@@ -101,12 +102,17 @@ class RankSelection:
     probability_kind: None = None
 
     def within(self, nats: float) -> list[int]:
-        """Return the numbers of components whose evidence bound is at most this far below the best.
+        """Return the numbers of components whose score is at most this far below the best: the bound's, or held out.
 
         How the answer moves: 0 gives the answer alone; log 20 = 3 those that lose to it by less than 20 to 1.
         """
-        elbo = self.table["elbo"]
-        return [int(k) for k in elbo.index[elbo >= elbo.max() - nats]]
+        score = self.table[self.decided_by]
+        return [int(k) for k in score.index[score >= score.max() - nats]]
+
+    @property
+    def decided_by(self) -> str:
+        """The column of the table whose greatest value is the answer."""
+        return "elbo" if "elbo" in self.answers else "held_out"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw evidence bound and held-out score against the number of components, and what each evidence says.
@@ -124,9 +130,10 @@ class RankSelection:
         says = ", ".join(f"{name} {k}" for name, k in self.answers.items())
         lines = [f"RankSelection: {self.best} components, {self.noise.chosen} noise ({says})"]
         if len(self.table) > 1:
-            elbo = self.table["elbo"].drop(self.best)
-            gap = self.table["elbo"][self.best] - elbo.max()
-            lines.append(f"  next best: {elbo.idxmax()} components, {gap:.1f} nats below in the evidence bound")
+            score, name = self.table[self.decided_by], {"elbo": "the evidence bound", "held_out": "held-out data"}
+            others = score.drop(self.best)
+            gap = f"{score[self.best] - others.max():.1f} nats below in {name[self.decided_by]}"
+            lines.append(f"  next best: {others.idxmax()} components, {gap}")
         if self.best:
             lines.append(
                 f"  components come back in {self.recurrence.min():.0%} (least) to {self.recurrence.max():.0%} of fits "

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 
-from .._fit import Seed, fit_table
+from .._fit import fit_table
 from .._input import Table
+from .._random import Seed, generator
 from ..align import match_rows
-from ..engines import CAVI
+from ..engines import Engine
 from ..engines._prepare import dense_rows
 from ..likelihoods import Likelihood
 from ..model import Model
 from ..result import NEAR, Fit
 from ._held_out import log_density
 from ._structure import blocks_of
+from ._work import Done
 
 RESAMPLES = 10
 """Times that rows, or groups, are drawn with replacement."""
@@ -26,27 +27,19 @@ MOST_SAMPLES = 1000
 """Samples that the cophenetic correlation looks at."""
 
 
-def recurrence(table: Table, fit: Fit, likelihood: Likelihood, engine: CAVI, seed: Seed) -> np.ndarray:
-    """Return in what share of fits to resampled rows (groups, where these are given) each component comes back."""
+def resampled(table: Table, fit: Fit, likelihood: Likelihood, engine: Engine, seed: Seed, index: int) -> Done:
+    """Return which components come back in a fit to rows (groups, where these are given) drawn with replacement."""
     blocks = blocks_of(table) if table.groups is not None else [np.array([i]) for i in range(table.shape[0])]
-    rng = np.random.default_rng([1, *np.ravel(numbers_of(seed))])
+    random = generator(seed, 1, index)
+    drawn: list[np.ndarray] = []
+    while sum(map(len, drawn)) < table.shape[0]:
+        drawn.append(blocks[random.integers(len(blocks))])
+    # as many rows as X has, so that nothing is compiled anew
+    again = some_rows(table, np.concatenate(drawn)[: table.shape[0]])
+    match = match_rows(fit.H, fit_table(again, Model(fit.rank, likelihood), engine, seed).H)
     back = np.zeros(fit.rank)
-    for _ in range(RESAMPLES):
-        drawn: list[np.ndarray] = []
-        while sum(map(len, drawn)) < table.shape[0]:
-            drawn.append(blocks[rng.integers(len(blocks))])
-        # as many rows as X has, so that nothing is compiled anew
-        again = some_rows(table, np.concatenate(drawn)[: table.shape[0]])
-        found = fit_table(again, Model(fit.rank, likelihood), engine, seed)
-        match = match_rows(fit.H, found.H)
-        back[match.own] += match.cosine >= NEAR
-    return back / RESAMPLES
-
-
-def numbers_of(seed: Seed) -> np.ndarray:
-    """Return whole numbers that stand for a seed."""
-    key = jax.random.key(seed) if isinstance(seed, (int, np.integer)) else seed
-    return np.asarray(jax.random.key_data(key))
+    back[match.own] = match.cosine >= NEAR
+    return Done(None, back)
 
 
 def some_rows(table: Table, rows: np.ndarray) -> Table:
