@@ -124,23 +124,33 @@ def without_negative(table: Table, likelihood: Likelihood | None, negative: Nega
 
 
 def fit_table(
-    table: Table, model: Model, engine: Engine, seed: Seed, init: tuple[np.ndarray, np.ndarray] | None = None
+    table: Table,
+    model: Model,
+    engine: Engine,
+    seed: Seed,
+    init: tuple[np.ndarray, np.ndarray] | None = None,
+    **options: Any,
 ) -> Fit:
     """Return the fit of a model to data that were read; `fit` is this after its arguments were checked.
 
-    `init` may hold several starts, on a leading axis of W and H.
+    `init` may hold several starts, on a leading axis of W and H; `options` are those of the engine's run.
     """
-    return fit_starts(table, model, engine, seed, init)[0]
+    return fit_starts(table, model, engine, seed, init, **options)[0]
 
 
 def fit_starts(
-    table: Table, model: Model, engine: Engine, seed: Seed, init: tuple[np.ndarray, np.ndarray] | None = None
+    table: Table,
+    model: Model,
+    engine: Engine,
+    seed: Seed,
+    init: tuple[np.ndarray, np.ndarray] | None = None,
+    **options: Any,
 ) -> tuple[Fit, EngineResult]:
     """Return what `fit_table` does, and what all starts led to."""
     key = key_of(seed)
     chosen = model.likelihood is None
     model = resolve(model, table, engine)
-    result = engine.run(model, table, key, init)
+    result = engine.run(model, table, key, init, **options)
     found = _assemble(result, model, engine, table, seed)
     if isinstance(found.posterior, Posterior) and model.shrinkage is not None and 0 < found.rank < model.rank:
         found = _without_dropped(found, model, engine, table, key)

@@ -69,7 +69,7 @@ def iterate(
         count = jnp.minimum(every, max_steps - info.steps)
         new, objective, residual = check(jax.lax.fori_loop(0, count, lambda _, s: step(s), state))
         finite = jnp.isfinite(objective)
-        new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
+        new = jax.lax.cond(finite, lambda: new, lambda: state)
         steps, checks = info.steps + count, info.checks + 1
         decrease = info.objective - objective
         small = decrease <= tolerance.objective * (jnp.abs(objective) + tolerance.scale)

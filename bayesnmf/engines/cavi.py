@@ -20,7 +20,7 @@ from ..priors import Dirichlet, Flat, Prior
 from ._families import Conditional, Dirichlets, Gammas
 from ._loop import CONVERGED, MAX_STEPS, RUNNING, STATUS, Info, Tolerance, iterate, start_info
 from ._multiplicative import multiplicative_step
-from ._prepare import Prepared, check_options
+from ._prepare import PAD, Prepared, check_options
 from ._problem import Problem, State
 from ._result import EngineInfo, EngineResult, best_of, with_numbers
 from ._squarem import FIRST, GROWTH, jump
@@ -105,11 +105,15 @@ class CAVI:
         key: jax.Array,
         init: tuple[np.ndarray, np.ndarray] | None = None,
         fixed: Beliefs | None = None,
+        pad: int = PAD,
     ) -> EngineResult:
-        """Fit a resolved model. `fixed` keeps the posterior of H and all that was learned: projection."""
+        """Fit a resolved model, components padded to a multiple of `pad`.
+
+        `fixed` keeps the posterior of H and all that was learned: projection.
+        """
         self.check(model.parts[0])
         with jax.enable_x64(self.precision == "float64"):
-            task = _Task(self, model, table, fixed)
+            task = _Task(self, model, table, fixed, pad)
             return task.result(task.run(key, init))
 
 
@@ -146,10 +150,10 @@ class Way(NamedTuple):
 class _Task:
     """One call of `CAVI.run`: the problem in the engine's units and padding, and back."""
 
-    def __init__(self, engine: CAVI, model: Model, table: Table, fixed: Beliefs | None):
+    def __init__(self, engine: CAVI, model: Model, table: Table, fixed: Beliefs | None, pad: int):
         _, self.W, self.H = model.parts
         self.engine, self.model, self.table = engine, model, table
-        self.prepared = ready = Prepared(model, table, np.dtype(engine.precision))
+        self.prepared = ready = Prepared(model, table, np.dtype(engine.precision), pad)
         self.fixed = None if fixed is None else self._padded(fixed)
         quadratic = ready.likelihood.background == "quadratic"
         transposed = ready.data.T if quadratic and ready.data.weight is not None and fixed is None else None
@@ -356,8 +360,8 @@ def sweep_on(
                 new = problem.learn_noise(new, correct)
             elbo = problem.elbo(new)
             better = correct | (elbo >= way.elbo) | (way.length <= 1)
-            new, elbo, residual = jax.tree.map(
-                lambda a, b: jnp.where(better, a, b), (new, elbo, moved), (way.best, way.elbo, way.residual)
+            new, elbo, residual = jax.lax.cond(
+                better, lambda: (new, elbo, moved), lambda: (way.best, way.elbo, way.residual)
             )
             longest = jnp.where(better, way.longest, jnp.maximum(way.length / GROWTH, 1))
             length, now = jnp.ones_like(longest), new
@@ -366,7 +370,7 @@ def sweep_on(
                 allowed = jnp.where(better & ~correct, longest, 1)
                 ahead, length = jump(way.before[:free], way.last[:free], way.now[:free], allowed)
                 jumped = new._replace(**dict(zip(new._fields, ahead, strict=False)))
-                now = jax.tree.map(lambda a, b: jnp.where(length > 1, a, b), jumped, new)
+                now = jax.lax.cond(length > 1, lambda: jumped, lambda: new)
                 longest = jnp.where(length == longest, GROWTH * longest, longest)
             way = Way(way.before, way.last, now, new, elbo, residual, length, longest)
             return way, -elbo, jnp.where(better, moved, jnp.inf)

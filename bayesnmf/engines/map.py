@@ -16,7 +16,7 @@ from ..likelihoods import Likelihood
 from ..model import Model
 from ..penalty import Penalty, Rates
 from ._loop import STATUS, Tolerance
-from ._prepare import Prepared, check_options
+from ._prepare import PAD, Prepared, check_options
 from ._problem import Problem, State
 from ._result import EngineInfo, EngineResult, best_of
 from ._starts import Outcome, draw_starts, run_starts
@@ -77,21 +77,25 @@ class MAP:
         key: jax.Array,
         init: tuple[np.ndarray, np.ndarray] | None,
         fixed: tuple[np.ndarray, np.ndarray] | None = None,
+        pad: int = PAD,
     ) -> EngineResult:
-        """Fit a resolved model. `fixed` = (H, rates of W's prior) keeps H: projection."""
+        """Fit a resolved model, components padded to a multiple of `pad`.
+
+        `fixed` = (H, rates of W's prior) keeps H: projection.
+        """
         self.check(model.parts[0])
         with jax.enable_x64(self.precision == "float64"):
-            task = _Task(self, model, table, fixed)
+            task = _Task(self, model, table, fixed, pad)
             return task.result(task.run(key, init))
 
 
 class _Task:
     """One call of `MAP.run`: the problem in the engine's units and padding, and back."""
 
-    def __init__(self, engine: MAP, model: Model, table: Table, fixed: tuple[np.ndarray, np.ndarray] | None):
+    def __init__(self, engine: MAP, model: Model, table: Table, fixed: tuple[np.ndarray, np.ndarray] | None, pad: int):
         _, self.W, self.H = model.parts
         self.engine, self.model, self.table, self.fixed = engine, model, table, fixed
-        self.prepared = Prepared(model, table, np.dtype(engine.precision))
+        self.prepared = Prepared(model, table, np.dtype(engine.precision), pad)
         if fixed is not None:
             self.prepared.known[: model.rank] = fixed[0] / self.prepared.side_unit
         self.method = engine.method

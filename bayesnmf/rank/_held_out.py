@@ -8,15 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._fit import fit_table
 from .._input import Table
-from .._random import Seed, generator
+from .._random import generator
 from .._types import Array
-from ..engines import Engine
 from ..engines._prepare import dense_rows
 from ..likelihoods import Likelihood
-from ..model import Model
-from ._work import Done
+from ..result import Fit
+from ._work import Done, Recipe
 
 SHARE = 0.75
 """Of X, that is learned from."""
@@ -49,21 +47,19 @@ class Held:
 class Thinned:
     """X in two parts, independent given the noise: one to learn from, one to predict.
 
-    `asked` is the likelihood as it was asked for: what it learns is learned again from the part.
+    The noise is that of a fit. What the recipe learns of it is learned again from the part.
     """
 
-    def __init__(
-        self, table: Table, noise: Likelihood, mean: np.ndarray, asked: Likelihood, engine: Engine, seed: Seed
-    ):
-        self.noise, self.engine, self.seed = noise, engine, seed
-        self.own = asked if asked.learned else noise.of_part(SHARE)
-        self.part = thinned(table, noise, mean, SHARE, generator(seed, 0))
+    def __init__(self, table: Table, fit: Fit, recipe: Recipe):
+        self.noise = fit.model.parts[0]
+        own = recipe.likelihood if recipe.likelihood.learned else self.noise.of_part(SHARE)
+        self.recipe = replace(recipe, likelihood=own)
+        self.part = thinned(table, self.noise, fit.mean, SHARE, generator(recipe.seed, 0))
         self.rest = replace(table, X=table.X - self.part.X)
 
     def score(self, k: int) -> Done:
         """Return the log density of what was left out, by sample or group, under k components."""
-        found = fit_table(self.part, Model(k, self.own), self.engine, self.seed)
-        mean = found.mean * (1 - SHARE) / SHARE
+        mean = self.recipe.fit(self.part, k)[0].mean * (1 - SHARE) / SHARE
         return Done(None, log_density(self.noise.of_part(1 - SHARE), mean, self.rest))
 
 

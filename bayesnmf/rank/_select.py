@@ -11,16 +11,15 @@ import jax
 import numpy as np
 
 from .._errors import EngineError, ModelError
-from .._fit import fit_starts, without_negative
+from .._fit import without_negative
 from .._input import Negative, Table, read
 from .._random import Seed, generator, key_of
 from .._types import MatrixLike
 from ..engines import CAVI, MAP
 from ..engines._chains import fingerprint
-from ..engines._prepare import check_count
+from ..engines._prepare import PAD, check_count
 from ..engines.cavi import has_posterior
 from ..likelihoods import Likelihood
-from ..model import Model
 from ..result import Fit
 from ._findings import of_fit, of_search, of_structure
 from ._held_out import Held, Thinned
@@ -36,7 +35,7 @@ from ._stability import (
     silhouette,
 )  # fmt: skip
 from ._structure import structure
-from ._work import Done, Work, fit_of
+from ._work import Done, Recipe, Work, fit_of
 
 ROUGH = 30.0
 """How much looser the tolerances are of fits to thinned and to resampled data."""
@@ -183,14 +182,18 @@ def _selected(
     likelihood, noise, mode = choose_noise(table, likelihood, top, MODES * starts, seed, work)
     bounded = has_posterior(likelihood)
     engine = CAVI(starts=starts) if bounded else MAP(starts=starts)
-    rough = replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol) if bounded else engine
+    pad = -(-(max(mode.rank, 1) + PATIENCE) // PAD) * PAD
+    recipe = rough = Recipe(likelihood, engine, seed, pad)
+    if bounded:
+        rough = replace(
+            recipe, engine=replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol)
+        )
 
     def fit(some: list[int]) -> dict[int, Done]:
-        return work.by_rank("ranks", lambda k: _fit(table, Model(k, likelihood), engine, seed), some)
+        return work.by_rank("ranks", lambda k: _fit(table, recipe, k), some, pad)
 
     def hold_out(at: Fit, some: list[int]) -> dict[int, Done]:
-        data = Thinned(table, at.model.parts[0], at.mean, likelihood, rough, seed)
-        return work.by_rank("held-out data", data.score, some)
+        return work.by_rank("held-out data", Thinned(table, at, rough).score, some, pad)
 
     if bounded:
         fits, best = _search(fit, lambda done: float(done.values[0]), ranks, mode.rank, top)
@@ -208,16 +211,16 @@ def _selected(
     findings = [
         *of_search(answers, best, mode, top, ranks), *of_fit(chosen, table), *of_structure(shared),
     ]  # fmt: skip
-    again = work.run("resampled data", lambda i: resampled(table, chosen, likelihood, rough, seed, i), range(RESAMPLES))
+    again = work.run("resampled data", lambda i: resampled(table, chosen, rough, i), range(RESAMPLES))
     back = np.mean([done.values for done in again.values()], 0)
     return RankSelection(best, chosen, answers, rows, back, noise, shared, tuple(findings))
 
 
-def _fit(table: Table, model: Model, engine: CAVI | MAP, seed: Seed) -> Done:
-    """Return the fit with some number of components, and its line of the table."""
-    fit, result = fit_starts(table, model, engine, seed)
+def _fit(table: Table, recipe: Recipe, k: int) -> Done:
+    """Return the fit with k components, and its line of the table."""
+    fit, result = recipe.fit(table, k)
     values = (
-        fit.elbo + lgamma(model.rank + 1) if isinstance(engine, CAVI) else np.nan,
+        fit.elbo + lgamma(k + 1) if isinstance(recipe.engine, CAVI) else np.nan,
         np.min(fit.agreement.recurrence), reconstruction_error(fit, table), bic(fit, table),
         cophenetic(result.W, result.H), silhouette(result.H, result.best),
     )  # fmt: skip

@@ -7,18 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .._fit import fit_table
 from .._input import Table
-from .._random import Seed, generator
+from .._random import generator
 from ..align import match_rows
-from ..engines import Engine
 from ..engines._prepare import dense_rows
-from ..likelihoods import Likelihood
-from ..model import Model
 from ..result import NEAR, Fit
 from ._held_out import log_density
 from ._structure import blocks_of
-from ._work import Done
+from ._work import Done, Recipe
 
 RESAMPLES = 10
 """Times that rows, or groups, are drawn with replacement."""
@@ -27,16 +23,16 @@ MOST_SAMPLES = 1000
 """Samples that the cophenetic correlation looks at."""
 
 
-def resampled(table: Table, fit: Fit, likelihood: Likelihood, engine: Engine, seed: Seed, index: int) -> Done:
+def resampled(table: Table, fit: Fit, recipe: Recipe, index: int) -> Done:
     """Return which components come back in a fit to rows (groups, where these are given) drawn with replacement."""
     blocks = blocks_of(table) if table.groups is not None else [np.array([i]) for i in range(table.shape[0])]
-    random = generator(seed, 1, index)
+    random = generator(recipe.seed, 1, index)
     drawn: list[np.ndarray] = []
     while sum(map(len, drawn)) < table.shape[0]:
         drawn.append(blocks[random.integers(len(blocks))])
     # as many rows as X has, so that nothing is compiled anew
     again = some_rows(table, np.concatenate(drawn)[: table.shape[0]])
-    match = match_rows(fit.H, fit_table(again, Model(fit.rank, likelihood), engine, seed).H)
+    match = match_rows(fit.H, recipe.fit(again, fit.rank)[0].H)
     back = np.zeros(fit.rank)
     back[match.own] = match.cosine >= NEAR
     return Done(None, back)

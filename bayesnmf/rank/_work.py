@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -12,9 +13,29 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from .._fit import fit_starts
+from .._input import Table
+from .._random import Seed
+from ..engines import CAVI, MAP
 from ..engines._chains import claim, shown
-from ..engines._prepare import PAD
+from ..engines._result import EngineResult
+from ..likelihoods import Likelihood
+from ..model import Model
 from ..result import Fit
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How data are fitted with some number of components. Padded to a multiple of `pad`, ranks share one program."""
+
+    likelihood: Likelihood
+    engine: CAVI | MAP
+    seed: Seed
+    pad: int
+
+    def fit(self, table: Table, rank: int) -> tuple[Fit, EngineResult]:
+        """Return the fit, and what all starts led to."""
+        return fit_starts(table, Model(rank, self.likelihood), self.engine, self.seed, pad=self.pad)
 
 
 class Done(NamedTuple):
@@ -65,10 +86,10 @@ class Work:
         with ThreadPoolExecutor(self.workers) as pool:
             return dict(zip(items, pool.map(one, items), strict=True))
 
-    def by_rank(self, name: str, task: Callable[[int], Done], ranks: Iterable[int]) -> dict[int, Done]:
+    def by_rank(self, name: str, task: Callable[[int], Done], ranks: Iterable[int], pad: int) -> dict[int, Done]:
         """Return what comes of a task for each rank; one of those that share a program goes before the others."""
         ranks = sorted(ranks)
-        first = {-(-k // PAD): k for k in reversed(ranks)}
+        first = {-(-k // pad): k for k in reversed(ranks)}
         found = self.run(name, task, sorted(first.values()))
         return found | self.run(name, task, [k for k in ranks if k not in found])
 

@@ -5,7 +5,7 @@ each set, and which a later run goes on from; "page", which prints the table of 
 measures nothing. Everything at its defaults: neither the number nor the likelihood is given.
 
 poisson, overdispersed, catalogue-K, sparse: the generators of Zito and Miller (2024) and of Landy et al. (2025), with
-profiles from Dirichlet(.25). compound, gaussian: intensities. nothing, independent, shifted-*: no shared structure.
+profiles from Dirichlet(.25). compound, gaussian, gamma: intensities, also times 1e-6 and 1e6. nothing, independent, shifted-*: no shared structure.
 dependent-*: a gain for each feature that drifts within trials, with groups and without; control: activities drift and
 the noise does not. swimmer, biliary (in BAYESNMF_BENCH_DATA), songbird-*, ca1-*: real data, and other seeds.
 """
@@ -73,6 +73,14 @@ def gaussian(seed: int) -> Case:
     return Case(W @ H + rng.normal(0, 0.1 * np.std(W @ H), (100, 80)) - 0.0, H / H.sum(1, keepdims=True), 10)
 
 
+def gamma(seed: int) -> Case:
+    """100 x 80, 6 parts, multiplied by gamma noise of shape 4."""
+    rng = np.random.default_rng([seed, 6])
+    H = rng.dirichlet(np.full(80, 0.25), 6)
+    mean = rng.gamma(0.5, 2.0, (100, 6)) @ H
+    return Case(mean * rng.gamma(4.0, 0.25, mean.shape), H, 6)
+
+
 def nothing(seed: int) -> Case:
     """100 x 60 Poisson counts round one profile."""
     rng = np.random.default_rng(seed)
@@ -121,6 +129,11 @@ def subset(X: np.ndarray, seed: int, columns: int) -> Case:
     return Case(X[:, np.random.default_rng(seed).choice(X.shape[1], columns, replace=False)])
 
 
+def in_units(case: Case, unit: float) -> Case:
+    """The same in other units."""
+    return case._replace(X=case.X * unit)
+
+
 def songbird() -> np.ndarray:
     return np.asarray(bn.datasets.load("songbird").X, float)
 
@@ -142,6 +155,12 @@ STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
     "independent": (20, independent),
     "compound": (20, compound),
     "gaussian": (20, gaussian),
+    "gamma": (20, gamma),
+    **{
+        f"{make.__name__}-times-{unit:.0e}": (3, lambda seed, make=make, unit=unit: in_units(make(seed), unit))
+        for make in (compound, gaussian, gamma)
+        for unit in (1e-6, 1e6)
+    },
     "dependent-groups": (20, lambda seed: dependent(seed, True)),
     "dependent-none": (20, lambda seed: dependent(seed, False)),
     "control": (20, lambda seed: dependent(seed, False, control=True)),
@@ -163,11 +182,12 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     begin = time.perf_counter()
     found = bn.select_rank(case.X, seed=seed, **case.given)
     seconds = time.perf_counter() - begin
-    others = found.table["elbo"].drop(found.best)
+    score = found.table[found.decided_by]
+    others = score.drop(found.best)
     hits = (np.nan, np.nan) if case.profiles is None else recovered(found.fit, case.profiles)
     return {
         "study": name, "set": seed, "true": case.true, "best": found.best, "next": others.idxmax(),
-        "gap": round(found.table["elbo"][found.best] - others.max(), 1), "noise": found.noise.chosen,
+        "gap": round(score[found.best] - others.max(), 1), "noise": found.noise.chosen,
         **{key: found.answers[key] for key in ("shrinkage", "held_out", "bic", "elbow")},
         "precision": round(hits[0], 3), "sensitivity": round(hits[1], 3),
         "recurrence": round(float(found.recurrence.min(initial=1)), 2), "z": round(found.structure.z, 1),
