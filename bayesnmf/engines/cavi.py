@@ -150,7 +150,7 @@ class Way(NamedTuple):
 class _Task:
     """One call of `CAVI.run`: the problem in the engine's units and padding, and back."""
 
-    def __init__(self, engine: CAVI, model: Model, table: Table, fixed: Beliefs | None, pad: int):
+    def __init__(self, engine: CAVI, model: Model, table: Table, fixed: Beliefs | None, pad: int = PAD):
         _, self.W, self.H = model.parts
         self.engine, self.model, self.table = engine, model, table
         self.prepared = ready = Prepared(model, table, np.dtype(engine.precision), pad)

@@ -92,7 +92,9 @@ class MAP:
 class _Task:
     """One call of `MAP.run`: the problem in the engine's units and padding, and back."""
 
-    def __init__(self, engine: MAP, model: Model, table: Table, fixed: tuple[np.ndarray, np.ndarray] | None, pad: int):
+    def __init__(
+        self, engine: MAP, model: Model, table: Table, fixed: tuple[np.ndarray, np.ndarray] | None, pad: int = PAD
+    ):
         _, self.W, self.H = model.parts
         self.engine, self.model, self.table, self.fixed = engine, model, table, fixed
         self.prepared = Prepared(model, table, np.dtype(engine.precision), pad)
