@@ -1,4 +1,4 @@
-"""The command line: ``bayesnmf fit``, ``demo``, ``info``, ``datasets``."""
+"""The command line: ``bayesnmf fit``, ``rank``, ``demo``, ``info``, ``datasets``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -87,30 +87,53 @@ def fit(
         import bayesnmf as bn
 
         from ._files import read_matrix
-        from .report import write_report
+        from .report import write_report, write_selection
 
         engines: dict[EngineName, bn.CAVI | bn.Gibbs | bn.NUTS | bn.SVI | bn.MAP] = {
             EngineName.cavi: bn.CAVI(), EngineName.gibbs: bn.Gibbs(), EngineName.map: bn.MAP(),
             EngineName.nuts: bn.NUTS(), EngineName.svi: bn.SVI(),
         }  # fmt: skip
-        likelihoods = {
-            LikelihoodName.poisson: bn.Poisson(),
-            LikelihoodName.negative_binomial: bn.NegativeBinomial(),
-            LikelihoodName.compound_poisson: bn.CompoundPoisson(),
-            LikelihoodName.gaussian: bn.Gaussian(),
-            LikelihoodName.gamma: bn.GammaNoise(),
-        }
         with _status(f"Reading {file.name}"):
             matrix = read_matrix(file, transpose)
         typer.echo(matrix.said)
         with _status(f"Fitting, rank {rank}"):
             result = bn.fit(
-                matrix.X, rank=number, likelihood=likelihoods.get(likelihood), engine=engines[engine], seed=seed
+                matrix.X, rank=number, likelihood=_likelihoods().get(likelihood), engine=engines[engine], seed=seed
             )
         with _status("Writing"):
             write_report(result, out, f"Parts of {file.name}")
+            if result.selection is not None:
+                write_selection(result.selection, out)
         typer.echo(repr(result))
         typer.echo(f"Wrote {out / 'report.md'}, fit.png, fit.nc and the tables.")
+
+
+@app.command()
+def rank(
+    file: Annotated[Path, typer.Argument(help="Matrix of samples x features: .csv, .tsv, .npy or .npz.")],
+    max_rank: Annotated[int, typer.Option(help="Most components.")] = 25,
+    likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
+    seed: Annotated[int, typer.Option(help="Same seed, same answer.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-rank"),
+    transpose: Annotated[bool, typer.Option("--transpose", help="The file is features x samples.")] = False,
+) -> None:
+    """Say how many components a matrix has, and why. What is done is kept in the folder: a stopped run goes on."""
+    with _plain_errors():
+        import bayesnmf as bn
+
+        from ._files import read_matrix
+        from .report import write_selection
+
+        with _status(f"Reading {file.name}"):
+            matrix = read_matrix(file, transpose)
+        typer.echo(matrix.said)
+        found = bn.select_rank(
+            matrix.X, max_rank=max_rank, likelihood=_likelihoods().get(likelihood), seed=seed,
+            checkpoint=str(out / "fits"), progress=True,
+        )  # fmt: skip
+        write_selection(found, out)
+        typer.echo(repr(found))
+        typer.echo(f"Wrote {out / 'rank.csv'} and rank.png. Its fit: bayesnmf fit {file} --rank {found.best}")
 
 
 @app.command()
@@ -155,6 +178,16 @@ def _rank(text: str) -> int | str:
         return int(text)
     except ValueError:
         raise typer.BadParameter(f'expected a whole number or "auto"; got {text!r}', param_hint="--rank") from None
+
+
+def _likelihoods() -> dict[LikelihoodName, Any]:
+    import bayesnmf as bn
+
+    return {
+        LikelihoodName.poisson: bn.Poisson(), LikelihoodName.negative_binomial: bn.NegativeBinomial(),
+        LikelihoodName.compound_poisson: bn.CompoundPoisson(), LikelihoodName.gaussian: bn.Gaussian(),
+        LikelihoodName.gamma: bn.GammaNoise(),
+    }  # fmt: skip
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ._errors import EngineError
+from .rank import RankSelection
 from .result import NEAR, Fit
 from .summaries import feature_names, intervals, kind_of_intervals, noise_name
 
@@ -66,6 +67,25 @@ def write_report(fit: Fit, folder: str | PathLike[str], title: str = "A fit by b
     write_tables(fit, folder)
     figure(fit).savefig(folder / "fit.png", dpi=200)
     (folder / "report.md").write_text(page(fit, title), encoding="utf-8")
+
+
+def write_selection(found: RankSelection, folder: str | PathLike[str]) -> None:
+    """Write ``rank.csv``, the evidence for each number of components, and ``rank.png``, its picture, into a folder.
+
+    >>> import tempfile, pathlib, numpy as np, bayesnmf as bn
+    >>> from bayesnmf.report import write_selection
+    >>> X = np.random.default_rng(0).poisson(np.outer(np.arange(1, 21), np.ones(10)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_selection(bn.select_rank(X, ranks=[1, 2], starts=2), folder)
+    ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
+    ['rank.csv', 'rank.png']
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    found.table.to_csv(folder / "rank.csv")
+    picture = Figure(figsize=(6, 3.5), layout="constrained")
+    found.plot(picture.subplots())
+    picture.savefig(folder / "rank.png", dpi=200)
 
 
 def write_tables(fit: Fit, folder: Path) -> None:

@@ -52,8 +52,9 @@ class Thinned:
 
     def __init__(self, table: Table, fit: Fit, recipe: Recipe):
         self.noise = fit.model.parts[0]
-        own = recipe.likelihood if recipe.likelihood.learned else self.noise.of_part(SHARE)
-        self.recipe = replace(recipe, likelihood=own)
+        asked = recipe.model.likelihood
+        own = asked if asked is not None and asked.learned else self.noise.of_part(SHARE)
+        self.recipe = replace(recipe, model=replace(recipe.model, likelihood=own))
         self.part = thinned(table, self.noise, fit.mean, SHARE, generator(recipe.seed, 0))
         self.rest = replace(table, X=table.X - self.part.X)
 

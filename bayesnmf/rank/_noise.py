@@ -46,17 +46,17 @@ def candidates(table: Table) -> dict[str, Likelihood]:
     return {type(noise).__name__: noise for noise in found}
 
 
-def choose_noise(
-    table: Table, likelihood: Likelihood | None, top: int, starts: int, seed: Seed, work: Work
-) -> tuple[Likelihood, Noise, Fit]:
+def choose_noise(table: Table, model: Model, starts: int, seed: Seed, work: Work) -> tuple[Likelihood, Noise, Fit]:
     """Return the likelihood with nothing learned yet, how it was chosen, and the mode under shrinkage with it."""
+    likelihood = model.likelihood
     given = candidates(table) if likelihood is None else {type(likelihood).__name__: likelihood}
     learned = left = table
     if len(given) > 1:
         learned, left = _split(table, generator(seed, 3))
 
     def shrunk(name: str) -> Done:
-        fit = fit_table(learned, Model(top, given[name], shrinkage=ARD()), MAP(starts=starts), seed)
+        own = Model(model.rank, given[name], shrinkage=ARD(), known=model.known)
+        fit = fit_table(learned, own, MAP(starts=starts), seed)
         one = len(given) == 1
         return Done(fit, np.zeros(0) if one else log_density(fit.model.parts[0], _blurred(fit), left))
 
@@ -66,14 +66,12 @@ def choose_noise(
         return given[chosen], Noise(chosen), fit_of(found[chosen])
     values = {name: done.values for name, done in found.items()}
     if table.is_counts:
-        general = "NegativeBinomial"
-        gain, error = _gain(values[general], values[chosen])
+        other = "NegativeBinomial"
+        gain, error = _gain(values[other], values[chosen])
         if gain > max(SURE * error, LEAST_GAIN):
-            chosen, other = general, chosen
-        else:
-            other = general
-        return given[chosen], Noise(chosen, other, gain, error), fit_of(found[chosen])
-    chosen, other = sorted(values, key=lambda name: -values[name].sum())[:2]
+            chosen, other = other, chosen
+    else:
+        chosen, other = sorted(values, key=lambda name: -values[name].sum())[:2]
     return given[chosen], Noise(chosen, other, *_gain(values[chosen], values[other])), fit_of(found[chosen])
 
 

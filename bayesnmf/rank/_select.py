@@ -20,6 +20,7 @@ from ..engines._chains import fingerprint
 from ..engines._prepare import PAD, check_count
 from ..engines.cavi import has_posterior
 from ..likelihoods import Likelihood
+from ..model import Model
 from ..result import Fit
 from ._findings import of_fit, of_search, of_structure
 from ._held_out import Held, Thinned
@@ -137,57 +138,55 @@ def select_rank(
     table = read(
         X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
     )
-    return select(table, ranks, max_rank, likelihood, starts, seed, negative, checkpoint, progress)
-
-
-def select(
-    table: Table,
-    ranks: list[int] | None = None,
-    max_rank: int = 25,
-    likelihood: Likelihood | None = None,
-    starts: int = 5,
-    seed: Seed = 0,
-    negative: Negative = "error",
-    checkpoint: str | None = None,
-    progress: bool = False,
-) -> RankSelection:
-    """Return what `select_rank` does, for data that were read."""
-    table = _dense(without_negative(table, likelihood, negative))
     check_count("starts", starts, 1)
-    top = min(_whole(max_rank, "max_rank"), *table.shape)
     if ranks is not None:
         ranks = sorted({_whole(k, "ranks") for k in ranks})
         if not ranks:
             raise ModelError("Expected ranks to name at least one number of components; got none.")
-        top = ranks[-1]
-    if likelihood is not None:
-        if not likelihood.is_density:
-            raise EngineError(
-                f"{type(likelihood).__name__} is a divergence, not a distribution: data cannot speak for or against a "
-                "number of components under it. Use GammaNoise(), Gaussian() or another likelihood."
-            )
+    model = Model(_whole(max_rank, "max_rank") if ranks is None else ranks[-1], likelihood)
+    table = without_negative(table, likelihood, negative)
+    return select(table, model, CAVI(starts=starts), seed, ranks, checkpoint, progress)
+
+
+def select(
+    table: Table,
+    model: Model,
+    engine: CAVI,
+    seed: Seed,
+    ranks: list[int] | None = None,
+    checkpoint: str | None = None,
+    progress: bool = False,
+) -> RankSelection:
+    """Return what `select_rank` does, for data that were read; the rank of the model is the most that is looked at."""
+    model.check(table.shape[1])
+    likelihood = model.likelihood
+    if likelihood is not None and not likelihood.is_density:
+        raise EngineError(
+            f"{type(likelihood).__name__} is a divergence, not a distribution: data cannot speak for or against a "
+            "number of components under it. Use GammaNoise(), Gaussian() or another likelihood."
+        )
+    if ranks is None:
+        model = replace(model, rank=max(min(model.rank, *table.shape), model.known_rows, 1))
 
     def mark() -> str:
-        return fingerprint(
-            f"{ranks} {top} {likelihood!r} {starts} {jax.__version__}", table, jax.random.key_data(key_of(seed))
-        )
+        settings = f"{model!r} {engine!r} {ranks} jax {jax.__version__}"
+        return fingerprint(settings, table, jax.random.key_data(key_of(seed)))
 
     with Work(checkpoint, progress, mark) as work:
-        return _selected(table, ranks, top, likelihood, starts, seed, work)
+        return _selected(_dense(table), model, engine, seed, ranks, work)
 
 
 def _selected(
-    table: Table, ranks: list[int] | None, top: int, likelihood: Likelihood | None, starts: int, seed: Seed, work: Work
+    table: Table, model: Model, posterior: CAVI, seed: Seed, ranks: list[int] | None, work: Work
 ) -> RankSelection:
-    likelihood, noise, mode = choose_noise(table, likelihood, top, MODES * starts, seed, work)
+    top, known = model.rank, max(model.known_rows, 1)
+    likelihood, noise, mode = choose_noise(table, model, MODES * posterior.starts, seed, work)
     bounded = has_posterior(likelihood)
-    engine = CAVI(starts=starts) if bounded else MAP(starts=starts)
+    engine = posterior if bounded else MAP(starts=posterior.starts, precision=posterior.precision)
     pad = -(-(max(mode.rank, 1) + PATIENCE) // PAD) * PAD
-    recipe = rough = Recipe(likelihood, engine, seed, pad)
-    if bounded:
-        rough = replace(
-            recipe, engine=replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol)
-        )
+    recipe = Recipe(replace(model, likelihood=likelihood), engine, seed, pad)
+    loose = replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol)
+    rough = replace(recipe, engine=loose)
 
     def fit(some: list[int]) -> dict[int, Done]:
         return work.by_rank("ranks", lambda k: _fit(table, recipe, k), some, pad)
@@ -196,11 +195,11 @@ def _selected(
         return work.by_rank("held-out data", Thinned(table, at, rough).score, some, pad)
 
     if bounded:
-        fits, best = _search(fit, lambda done: float(done.values[0]), ranks, mode.rank, top)
+        fits, best = _search(fit, lambda done: float(done.values[0]), ranks, mode.rank, known, top)
         held = Held.of({k: done.values for k, done in hold_out(fit_of(fits[best]), list(fits)).items()})
     else:
         found, best = _search(
-            lambda some: hold_out(mode, some), lambda done: float(done.values.sum()), ranks, mode.rank, top
+            lambda some: hold_out(mode, some), lambda done: float(done.values.sum()), ranks, mode.rank, known, top
         )
         held, fits = Held.of({k: done.values for k, done in found.items()}), fit(list(found))
 
@@ -213,7 +212,7 @@ def _selected(
     ]  # fmt: skip
     again = work.run("resampled data", lambda i: resampled(table, chosen, rough, i), range(RESAMPLES))
     back = np.mean([done.values for done in again.values()], 0)
-    return RankSelection(best, chosen, answers, rows, back, noise, shared, tuple(findings))
+    return RankSelection(best, chosen, answers, rows, back, likelihood, noise, shared, tuple(findings))
 
 
 def _fit(table: Table, recipe: Recipe, k: int) -> Done:
@@ -232,6 +231,7 @@ def _search(
     value: Callable[[Done], float],
     ranks: list[int] | None,
     start: int,
+    least: int,
     top: int,
 ) -> tuple[dict[int, Done], int]:
     """Run ranks round the start, until `PATIENCE` of them on both sides of the best are not better; return the best.
@@ -239,16 +239,17 @@ def _search(
     Where ranks are given, run these alone.
     """
     found: dict[int, Done] = {}
-    best, new = max(start, 1), ranks
-    while new or not found:
-        found |= run(new if new else _near(best, top))
+
+    def near(k: int) -> list[int]:
+        return list(range(max(least, k - PATIENCE), min(top, k + PATIENCE) + 1))
+
+    best = max(start, least)
+    new = near(best) if ranks is None else ranks
+    while new:
+        found |= run(new)
         best = max(found, key=lambda k: value(found[k]))
-        new = [k for k in _near(best, top) if k not in found] if ranks is None else None
+        new = [] if ranks is not None else [k for k in near(best) if k not in found]
     return found, best
-
-
-def _near(k: int, top: int) -> list[int]:
-    return list(range(max(1, k - PATIENCE), min(top, k + PATIENCE) + 1))
 
 
 def _dense(table: Table) -> Table:

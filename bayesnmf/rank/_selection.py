@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._errors import Finding
+from ..likelihoods import Likelihood
 from ..result import Fit
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class Noise:
     against : str or None
         Name of the other one; None where the likelihood was given, or is the only one for such data.
     gain, error : float
-        Log density of entries that were left out under the more general of both, above that under the other, and its
-        standard error over samples or groups.
+        Log density of entries that were left out under the one that was chosen, above that under the other, and its
+        standard error over samples or groups. `Poisson` is chosen unless the other gains enough.
     """
 
     chosen: str
@@ -80,6 +81,8 @@ class RankSelection:
         Without a vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette`` (of the starts).
     recurrence : array of shape (best,)
         Share of fits to resampled samples, or groups, in which each component of `fit` comes back.
+    likelihood : Likelihood
+        The noise, with nothing learned.
     noise : Noise
         How the likelihood was chosen.
     structure : Structure
@@ -95,6 +98,7 @@ class RankSelection:
     answers: dict[str, int]
     table: pd.DataFrame
     recurrence: np.ndarray
+    likelihood: Likelihood
     noise: Noise
     structure: Structure
     warnings: tuple[Finding, ...]
@@ -126,14 +130,19 @@ class RankSelection:
 
         return selection(self, ax)
 
+    @property
+    def reason(self) -> str:
+        """What decided, and by how much, in words."""
+        name = {"elbo": "the evidence bound", "held_out": "held-out data"}[self.decided_by]
+        if len(self.table) == 1:
+            return f"{self.best}, the only one that was looked at"
+        score = self.table[self.decided_by]
+        others = score.drop(self.best)
+        return f"{self.best} by {name}; next best {others.idxmax()}, {score[self.best] - others.max():.1f} nats below"
+
     def __repr__(self) -> str:
         says = ", ".join(f"{name} {k}" for name, k in self.answers.items())
-        lines = [f"RankSelection: {self.best} components, {self.noise.chosen} noise ({says})"]
-        if len(self.table) > 1:
-            score, name = self.table[self.decided_by], {"elbo": "the evidence bound", "held_out": "held-out data"}
-            others = score.drop(self.best)
-            gap = f"{score[self.best] - others.max():.1f} nats below in {name[self.decided_by]}"
-            lines.append(f"  next best: {others.idxmax()} components, {gap}")
+        lines = [f"RankSelection: {self.best} components, {self.noise.chosen} noise ({says})", f"  {self.reason}"]
         if self.best:
             lines.append(
                 f"  components come back in {self.recurrence.min():.0%} (least) to {self.recurrence.max():.0%} of fits "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -19,7 +19,6 @@ from .._random import Seed
 from ..engines import CAVI, MAP
 from ..engines._chains import claim, shown
 from ..engines._result import EngineResult
-from ..likelihoods import Likelihood
 from ..model import Model
 from ..result import Fit
 
@@ -28,14 +27,14 @@ from ..result import Fit
 class Recipe:
     """How data are fitted with some number of components. Padded to a multiple of `pad`, ranks share one program."""
 
-    likelihood: Likelihood
+    model: Model
     engine: CAVI | MAP
     seed: Seed
     pad: int
 
     def fit(self, table: Table, rank: int) -> tuple[Fit, EngineResult]:
         """Return the fit, and what all starts led to."""
-        return fit_starts(table, Model(rank, self.likelihood), self.engine, self.seed, pad=self.pad)
+        return fit_starts(table, replace(self.model, rank=rank), self.engine, self.seed, pad=self.pad)
 
 
 class Done(NamedTuple):
