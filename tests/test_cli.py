@@ -191,6 +191,21 @@ def test_fit_takes_transposed_files_likelihood_and_rank_auto(tmp_path: Path) -> 
     assert isinstance(fit.model.likelihood, bn.Gaussian)
 
 
+def test_rank_says_what_the_library_says_and_a_second_run_reads_what_is_there(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", counts())
+    options = "rank", tmp_path / "x.npy", "--max-rank", 2, "--likelihood", "poisson", "--out", tmp_path / "out"
+    results = [run(*options) for _ in range(2)]
+    assert results[0].exit_code == 0, results[0].output
+    expected = bn.select_rank(counts(), max_rank=2, likelihood=bn.Poisson())
+    for result in results:
+        assert repr(expected) in result.stdout
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"fits", "rank.csv", "rank.png"}
+    assert pd.read_csv(tmp_path / "out" / "rank.csv")["rank"].tolist() == [1, 2]
+    refused = run(*options, "--seed", 1)
+    assert refused.exit_code == 2
+    assert "another run left" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "likelihood"),
     [

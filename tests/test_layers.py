@@ -9,7 +9,7 @@ import bayesnmf
 
 PACKAGE = Path(bayesnmf.__file__).parent
 LAYERS = [
-    {"_types", "_errors", "_numerics", "_pytree", "align"},
+    {"_types", "_errors", "_numerics", "_random", "_pytree", "align"},
     {"likelihoods", "priors"},
     {"model", "penalty", "data", "_input", "result"},
     {"program"},
@@ -26,6 +26,7 @@ UPWARD = {
     ("result", "plotting"): "Fit.plot",
     ("result", "_storage"): "Fit.save",
     ("rank", "plotting"): "RankSelection.plot",
+    ("_fit", "rank"): 'fit(rank="auto")',
 }
 HEAVY = {"numpyro", "arviz", "matplotlib", "sklearn", "pandas", "xarray", "scipy", "typer", "rich", "pooch"}
 """Imported at the top of a module only in the last layer, and numpyro in `program`; elsewhere inside the function that

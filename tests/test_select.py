@@ -1,5 +1,6 @@
 """The number of components: what counts as evidence, and what is said beside the answer."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,9 +11,11 @@ from helpers import recovered
 import bayesnmf as bn
 from bayesnmf._input import read
 from bayesnmf.rank._held_out import thinned
+from bayesnmf.rank._noise import candidates
 from bayesnmf.rank._select import _dense
 from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
 from bayesnmf.rank._structure import residual_correlation, structure
+from bayesnmf.rank._work import Recipe
 
 
 def counts(seed: int = 0, dispersion: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +59,7 @@ def test_counts_that_vary_more_are_told_from_poisson() -> None:
 def test_it_says_what_it_found(selections: list[Any]) -> None:
     text = repr(selections[0])
     assert text.startswith("RankSelection: 3 components, Poisson noise (shrinkage 3, elbo 3, held_out 3")
-    assert "nats below in the evidence bound" in text
+    assert "3 by the evidence bound; next best 4," in text
 
 
 def test_features_that_share_nothing_are_named() -> None:
@@ -79,6 +82,82 @@ def test_few_groups_and_a_rank_at_its_end_are_named() -> None:
     assert {"hits_max_rank", "replicates_too_few", "not_pruned"} & {w.name for w in found.warnings} >= {
         "hits_max_rank", "replicates_too_few"
     }  # fmt: skip
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_answer(
+    selections: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at its first resampled fit; then only what was not done is done."""
+    expected, options = selections[0], {"max_rank": 7, "starts": 3, "checkpoint": str(tmp_path)}
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bayesnmf.rank._select.resampled", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            bn.select_rank(counts()[0], **options)
+    with monkeypatch.context() as patch:
+        patch.setattr("bayesnmf.rank._work.Recipe.fit", recording := Recording(Recipe.fit))
+        found = bn.select_rank(counts()[0], **options)
+    assert recording.count == 10
+    np.testing.assert_array_equal(found.fit.H, expected.fit.H)
+    np.testing.assert_array_equal(found.table.to_numpy(), expected.table.to_numpy())
+    np.testing.assert_array_equal(found.recurrence, expected.recurrence)
+    assert repr(found) == repr(expected)
+    with pytest.raises(bn.EngineError, match="another run left"):
+        bn.select_rank(counts()[0] + 1, **options)
+
+
+class Recording:
+    """A method, and how often it was called."""
+
+    def __init__(self, method: Any):
+        self.method, self.count = method, 0
+
+    def __get__(self, owner: Any, kind: type) -> Any:
+        def call(*arguments: Any) -> Any:
+            self.count += 1
+            return self.method(owner, *arguments)
+
+        return call
+
+
+def test_a_fit_with_rank_auto_carries_its_reasons(selections: list[Any]) -> None:
+    X = counts()[0]
+    fit = bn.fit(X, bn.Model(7), rank="auto", engine=bn.CAVI(starts=3))
+    np.testing.assert_array_equal(fit.H, selections[0].fit.H)
+    assert fit.selection is not None
+    assert fit.selection.answers == selections[0].answers
+    assert "3 by the evidence bound; next best 4" in repr(fit)
+    assert "nats above NegativeBinomial" in repr(fit)
+    exact = bn.fit(X, bn.Model(7), rank="auto", engine=bn.Gibbs(chains=1, warmup=50, draws=50, starts=3))
+    assert (exact.rank, exact.status) == (3, "sampled")
+    assert exact.selection is not None
+    with pytest.raises(bn.ModelError, match="init is a start"):
+        bn.fit(X, rank="auto", init=fit)
+
+
+def test_positive_values_with_multiplicative_noise() -> None:
+    """The noise is recognised, and modes of one part of X predict the other best with the right number."""
+    rng = np.random.default_rng(0)
+    profiles = rng.dirichlet(np.full(24, 0.25), 3)
+    mean = rng.gamma(0.5, 2.0, (60, 3)) @ profiles
+    X = mean * rng.gamma(4.0, 0.25, mean.shape)
+    found = bn.select_rank(X, max_rank=6, starts=2)
+    assert (found.noise.chosen, found.best, found.decided_by) == ("GammaNoise", 3, "held_out")
+    assert found.noise.gain > 2 * found.noise.error
+    assert "elbo" not in found.answers
+    assert "3 by held-out data" in repr(found)
+    assert found.plot().get_xlabel() == "components"
+
+
+def test_which_noise_data_may_have() -> None:
+    X = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert list(candidates(read(X))) == ["Poisson", "NegativeBinomial"]
+    assert list(candidates(read(X + 0.5))) == ["CompoundPoisson", "GammaNoise", "Gaussian"]
+    assert list(candidates(read((X - 1) / 2))) == ["CompoundPoisson"]
+    assert list(candidates(read(X - 1.5))) == ["Gaussian"]
 
 
 @pytest.mark.parametrize(
