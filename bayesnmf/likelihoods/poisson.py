@@ -19,17 +19,16 @@ from ._base import Likelihood
 class Poisson(Likelihood):
     """Counts whose variance equals their mean: ``x ~ Poisson(v)``.
 
-        For spike counts, UMI counts, mutation counts. Maximum likelihood is KL NMF (Lee and Seung 1999). Not
-        for intensities (fluorescence, power, normalised expression): there the Poisson noise
-        scale is whatever unit X happens to be in.
+    For spike counts, UMI counts, mutation counts. Maximum likelihood is KL NMF (Lee and Seung 1999). Not
+    for intensities (fluorescence, power, normalised expression): there the Poisson noise
+    scale is whatever unit X happens to be in.
 
-        ``log p(x | v) = x log v - v - log x!``
+    ``log p(x | v) = x log v - v - log x!``
 
-        >>> import jax.numpy as jnp
-    import numpy as np
-        >>> from bayesnmf import Poisson
-        >>> round(float(Poisson().log_density(jnp.array(2.0), jnp.array(3.0))), 4)
-        -1.4959
+    >>> import jax.numpy as jnp
+    >>> from bayesnmf import Poisson
+    >>> round(float(Poisson().log_density(jnp.array(2.0), jnp.array(3.0))), 4)
+    -1.4959
     """
 
     support = "counts"
