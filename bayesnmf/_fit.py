@@ -105,8 +105,7 @@ def fit(
     if callable(model):
         if likelihood is not None or init is not None or negative != "error":
             raise ModelError("likelihood, init and negative are not for a program of your own: it says what X is.")
-        key = key_of(seed)
-        return fit_program(model, table, rank, engine, key, seed)
+        return fit_program(model, table, rank, engine, key_of(seed), seed)
     engine = CAVI() if engine is None else engine
     if not isinstance(engine, Engine):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
@@ -149,18 +148,13 @@ def without_negative(table: Table, likelihood: Likelihood | None, negative: Nega
 
 
 def fit_table(
-    table: Table,
-    model: Model,
-    engine: Engine,
-    seed: Seed,
-    init: tuple[np.ndarray, np.ndarray] | None = None,
-    **options: Any,
+    table: Table, model: Model, engine: Engine, seed: Seed, init: tuple[np.ndarray, np.ndarray] | None = None
 ) -> Fit:
     """Return the fit of a model to data that were read; `fit` is this after its arguments were checked.
 
-    `init` may hold several starts, on a leading axis of W and H; `options` are those of the engine's run.
+    `init` may hold several starts, on a leading axis of W and H.
     """
-    return fit_starts(table, model, engine, seed, init, **options)[0]
+    return fit_starts(table, model, engine, seed, init)[0]
 
 
 def fit_starts(
@@ -171,7 +165,7 @@ def fit_starts(
     init: tuple[np.ndarray, np.ndarray] | None = None,
     **options: Any,
 ) -> tuple[Fit, EngineResult]:
-    """Return what `fit_table` does, and what all starts led to."""
+    """Return what `fit_table` does, and what all starts led to; `options` are those of the engine's run."""
     key = key_of(seed)
     chosen = model.likelihood is None
     model = resolve(model, table, engine)

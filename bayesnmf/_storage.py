@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from os import PathLike
@@ -15,6 +14,7 @@ import numpy as np
 
 from ._errors import DataError, Finding
 from ._input import Table
+from ._runs import written
 from .engines import CAVI, MAP, NUTS, SVI, Gibbs
 from .engines._families import Conditional, Dirichlets, Gammas
 from .engines._truncated import TruncatedNormals
@@ -112,12 +112,8 @@ def save(fit: Fit, path: str | PathLike[str]) -> None:
     """
     path = Path(path)
     dataset = _to_dataset(fit)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with written(path) as part:
         dataset.to_netcdf(part, engine="h5netcdf")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load(path: str | PathLike[str], *, program: Callable[..., Any] | None = None) -> Fit:

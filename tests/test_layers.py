@@ -9,7 +9,7 @@ import bayesnmf
 
 PACKAGE = Path(bayesnmf.__file__).parent
 LAYERS = [
-    {"_types", "_errors", "_numerics", "_random", "_pytree", "align"},
+    {"_types", "_errors", "_numerics", "_random", "_runs", "_pytree", "align"},
     {"likelihoods", "priors"},
     {"model", "penalty", "data", "_input", "result"},
     {"program"},

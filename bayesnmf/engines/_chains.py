@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
@@ -15,8 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .._errors import EngineError
 from .._input import Table
+from .._runs import bars, claim, side_by_side, written
 from ..align import cosines, match_rows, unit_rows
 
 BLOCK = 50
@@ -70,16 +67,10 @@ def run_chains(
     """
     folder = engine.checkpoint
     if folder is not None:
-        claim(Path(folder), mark)
-
+        claim(Path(folder), "chains", mark)
     first_of_all = Lock()
-    precise = jax.numpy.result_type(float) == np.float64  # a thread has the setting of the process, not of its caller
 
     def one(chain: int) -> Any:
-        with jax.enable_x64(precise):
-            return in_turn(chain)
-
-    def in_turn(chain: int) -> Any:
         state, kept = states[chain], []
         for index in range(warmup + blocks):
             path = None if folder is None else Path(folder) / f"chain{chain:02d}-block{index:05d}.npz"
@@ -94,52 +85,25 @@ def run_chains(
             else:
                 state, new = done[0], jax.tree.unflatten(jax.tree.structure(_shape_of(block, state)), done[1])
             kept.append(new)
-            bars.advance(tasks[chain])
+            shown.advance(tasks[chain])
             if ended is not None and ended(kept):
                 break
         return state, jax.tree.map(lambda *parts: np.concatenate(parts), *kept)
 
-    workers = min(len(states), os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
-    with shown(engine.progress) as bars, ThreadPoolExecutor(workers) as pool:
-        tasks = [bars.add_task(f"chain {chain}", total=warmup + blocks) for chain in range(len(states))]
-        return list(pool.map(one, range(len(states))))
-
-
-def shown(wanted: bool) -> Any:
-    """Return bars on stderr, or what takes the same calls and shows nothing."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(stderr=True), disable=not wanted)
+    with bars(engine.progress) as shown:
+        tasks = [shown.add_task(f"chain {chain}", total=warmup + blocks) for chain in range(len(states))]
+        return side_by_side(one, range(len(states)))
 
 
 def _shape_of(block: Callable[[Any, int, int], tuple[Any, Any]], state: Any) -> Any:
     return jax.eval_shape(lambda s: block(s, 0, 0)[1], state)
 
 
-def claim(folder: Path, mark: str) -> None:
-    """Make the folder, or make sure that it is this run's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "run.json"
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")).get("mark") != mark:
-            raise EngineError(
-                f"{folder} holds what another run left: other data, model, engine, seed or versions. Use another "
-                "folder, or delete this one."
-            )
-        return
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps({"kind": "bayesnmf chains", "mark": mark}), encoding="utf-8")
-    os.replace(part, path)
-
-
 def _write(path: Path, state: Any, kept: Any) -> None:
     leaves = {f"state{i}": np.asarray(a) for i, a in enumerate(jax.tree.leaves(state))}
     leaves |= {f"kept{i}": np.asarray(a) for i, a in enumerate(jax.tree.leaves(kept))}
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with open(part, "wb") as file:
+    with written(path) as part, open(part, "wb") as file:
         np.savez(file, **leaves)  # type: ignore[arg-type]
-    os.replace(part, path)
 
 
 def _read(path: Path, state: Any) -> tuple[Any, list[np.ndarray]] | None:

@@ -25,14 +25,10 @@ CHUNK = 2**22
 
 @dataclass(frozen=True)
 class Held:
-    """Log density of what was left out by rank, standard errors of differences to the best, and two answers.
-
-    `best` has the greatest score, and `least` is the least within one standard error of it.
-    """
+    """Held-out log density by rank, standard errors of differences to the best, and the least rank within one."""
 
     score: dict[int, float]
     error: dict[int, float]
-    best: int
     least: int
 
     @classmethod
@@ -41,7 +37,7 @@ class Held:
         score = {k: float(each.sum()) for k, each in units.items()}
         best = max(score, key=lambda k: score[k])
         error = {k: standard_error(each - units[best]) for k, each in units.items()}
-        return cls(score, error, best, min(k for k in score if score[k] >= score[best] - error[k]))
+        return cls(score, error, min(k for k in score if score[k] >= score[best] - error[k]))
 
 
 class Thinned:

@@ -46,19 +46,16 @@ def candidates(table: Table) -> dict[str, Likelihood]:
     return {type(noise).__name__: noise for noise in found}
 
 
-def choose_noise(table: Table, model: Model, starts: int, seed: Seed, work: Work) -> tuple[Likelihood, Noise, Fit]:
+def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work) -> tuple[Likelihood, Noise, Fit]:
     """Return the likelihood with nothing learned yet, how it was chosen, and the mode under shrinkage with it."""
     likelihood = model.likelihood
     given = candidates(table) if likelihood is None else {type(likelihood).__name__: likelihood}
-    learned = left = table
-    if len(given) > 1:
-        learned, left = _split(table, generator(seed, 3))
+    learned, left = (table, None) if len(given) == 1 else _split(table, generator(seed, 3))
 
     def shrunk(name: str) -> Done:
         own = Model(model.rank, given[name], shrinkage=ARD(), known=model.known)
-        fit = fit_table(learned, own, MAP(starts=starts), seed)
-        one = len(given) == 1
-        return Done(fit, np.zeros(0) if one else log_density(fit.model.parts[0], _blurred(fit), left))
+        fit = fit_table(learned, own, engine, seed)
+        return Done(fit, np.zeros(0) if left is None else log_density(fit.model.parts[0], _blurred(fit), left))
 
     found = work.run("noise under shrinkage", shrunk, given)
     chosen = next(iter(given))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import lgamma
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from .._errors import EngineError, ModelError
 from .._fit import without_negative
 from .._input import Negative, Table, read
 from .._random import Seed, generator, key_of
+from .._runs import bars, claim
 from .._types import MatrixLike
 from ..engines import CAVI, MAP
 from ..engines._chains import fingerprint
@@ -21,7 +23,6 @@ from ..engines._prepare import PAD, check_count
 from ..engines.cavi import has_posterior
 from ..likelihoods import Likelihood
 from ..model import Model
-from ..result import Fit
 from ._findings import of_fit, of_search, of_structure
 from ._held_out import Held, Thinned
 from ._noise import choose_noise
@@ -36,10 +37,7 @@ from ._stability import (
     silhouette,
 )  # fmt: skip
 from ._structure import structure
-from ._work import Done, Recipe, Work, fit_of
-
-ROUGH = 30.0
-"""How much looser the tolerances are of fits to thinned and to resampled data."""
+from ._work import Done, Recipe, Work, fit_of, loose
 
 MOST_DENSE = 2**24
 """Entries of sparse X up to which it is held dense."""
@@ -168,40 +166,41 @@ def select(
     if ranks is None:
         model = replace(model, rank=max(min(model.rank, *table.shape), model.known_rows, 1))
 
-    def mark() -> str:
+    folder = None if checkpoint is None else Path(checkpoint)
+    if folder is not None:
         settings = f"{model!r} {engine!r} {ranks} jax {jax.__version__}"
-        return fingerprint(settings, table, jax.random.key_data(key_of(seed)))
-
-    with Work(checkpoint, progress, mark) as work:
-        return _selected(_dense(table), model, engine, seed, ranks, work)
+        claim(folder, "selection", fingerprint(settings, table, jax.random.key_data(key_of(seed))))
+    with bars(progress) as shown:
+        return _selected(_dense(table), model, engine, seed, ranks, Work(folder, shown))
 
 
 def _selected(
     table: Table, model: Model, posterior: CAVI, seed: Seed, ranks: list[int] | None, work: Work
 ) -> RankSelection:
     top, known = model.rank, max(model.known_rows, 1)
-    likelihood, noise, mode = choose_noise(table, model, MODES * posterior.starts, seed, work)
+    likelihood, noise, mode = choose_noise(table, model, loose(MAP(starts=MODES * posterior.starts)), seed, work)
     bounded = has_posterior(likelihood)
     engine = posterior if bounded else MAP(starts=posterior.starts, precision=posterior.precision)
     pad = -(-(max(mode.rank, 1) + PATIENCE) // PAD) * PAD
     recipe = Recipe(replace(model, likelihood=likelihood), engine, seed, pad)
-    loose = replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol)
-    rough = replace(recipe, engine=loose)
+    rough = replace(recipe, engine=loose(engine))
 
     def fit(some: list[int]) -> dict[int, Done]:
         return work.by_rank("ranks", lambda k: _fit(table, recipe, k), some, pad)
 
-    def hold_out(at: Fit, some: list[int]) -> dict[int, Done]:
-        return work.by_rank("held-out data", Thinned(table, at, rough).score, some, pad)
+    def hold_out(data: Thinned, some: list[int]) -> dict[int, Done]:
+        return work.by_rank("held-out data", data.score, some, pad)
 
     if bounded:
         fits, best = _search(fit, lambda done: float(done.values[0]), ranks, mode.rank, known, top)
-        held = Held.of({k: done.values for k, done in hold_out(fit_of(fits[best]), list(fits)).items()})
+        found = hold_out(Thinned(table, fit_of(fits[best]), rough), list(fits))
     else:
+        data = Thinned(table, mode, rough)
         found, best = _search(
-            lambda some: hold_out(mode, some), lambda done: float(done.values.sum()), ranks, mode.rank, known, top
+            lambda some: hold_out(data, some), lambda done: float(done.values.sum()), ranks, mode.rank, known, top
         )
-        held, fits = Held.of({k: done.values for k, done in found.items()}), fit(list(found))
+        fits = fit(list(found))
+    held = Held.of({k: done.values for k, done in found.items()})
 
     chosen, rows = fit_of(fits[best]), _table(fits, held)
     answers = {"shrinkage": mode.rank, **({"elbo": best} if bounded else {}), "held_out": held.least}

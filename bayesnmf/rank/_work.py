@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import jax
 import numpy as np
 
 from .._fit import fit_starts
 from .._input import Table
 from .._random import Seed
+from .._runs import side_by_side, written
 from ..engines import CAVI, MAP
-from ..engines._chains import claim, shown
 from ..engines._result import EngineResult
 from ..model import Model
 from ..result import Fit
+
+AnyEngine = TypeVar("AnyEngine", bound=CAVI | MAP)
+
+
+ROUGH = 30.0
+"""How much looser the tolerances are of fits under shrinkage, to thinned and to resampled data."""
+
+
+def loose(engine: AnyEngine) -> AnyEngine:
+    """Return the engine with looser tolerances."""
+    return replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol)
 
 
 @dataclass(frozen=True)
@@ -50,40 +57,32 @@ def fit_of(done: Done) -> Fit:
     return done.fit
 
 
+@dataclass(frozen=True)
 class Work:
-    """Tasks of a selection, in threads: a compiled program does not hold Python up, and all threads share it.
+    """Tasks of a selection, side by side; all threads share what is compiled.
 
-    With a checkpoint each task is written there when it is done, and what is there is read.
+    With a folder each task is written there when it is done, and what is there is read. `shown` holds a bar for each
+    kind of task.
     """
 
-    def __init__(self, checkpoint: str | None, progress: bool, mark: Callable[[], str]):
-        self.folder = None if checkpoint is None else Path(checkpoint)
-        if self.folder is not None:
-            claim(self.folder, mark())
-        self.shown = shown(progress)
-        self.workers = (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
-
-    def __enter__(self) -> Work:
-        """Show the bars."""
-        self.shown.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Leave them as they are."""
-        self.shown.__exit__(kind, error, at)
+    folder: Path | None
+    shown: Any
+    bars: dict[str, Any] = field(default_factory=dict)
 
     def run(self, name: str, task: Callable[[Any], Done], items: Iterable[Any]) -> dict[Any, Done]:
         """Return what comes of a task for each item."""
         items = list(items)
-        bar = self.shown.add_task(name, total=len(items))
+        if name not in self.bars:
+            self.bars[name] = self.shown.add_task(name, total=0)
+        bar = self.bars[name]
+        self.shown.update(bar, total=self.shown.tasks[bar].total + len(items))
 
         def one(item: Any) -> Done:
             found = self._kept(f"{name.replace(' ', '_')}-{item}", lambda: task(item))
             self.shown.advance(bar)
             return found
 
-        with ThreadPoolExecutor(self.workers) as pool:
-            return dict(zip(items, pool.map(one, items), strict=True))
+        return dict(zip(items, side_by_side(one, items), strict=True))
 
     def by_rank(self, name: str, task: Callable[[int], Done], ranks: Iterable[int], pad: int) -> dict[int, Done]:
         """Return what comes of a task for each rank; one of those that share a program goes before the others."""
@@ -103,8 +102,6 @@ class Work:
         done = task()
         if done.fit is not None:
             done.fit.save(fit)
-        part = values.with_suffix(f".{os.getpid()}.part")
-        with open(part, "wb") as file:
+        with written(values) as part, open(part, "wb") as file:
             np.save(file, done.values, allow_pickle=False)
-        os.replace(part, values)
         return done
