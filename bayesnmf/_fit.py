@@ -14,17 +14,16 @@ from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, split_negative
 from ._programs import fit_program
 from ._random import Seed, key_of
-from ._resolve import DEFAULT_MAX_RANK, resolve
+from ._resolve import auto_model, resolve
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
-from .engines import CAVI, MAP, Engine
+from .engines import CAVI, Engine
 from .engines._families import Conditional
 from .engines._result import EngineResult
 from .engines._variational import Beliefs, Family
 from .likelihoods import Likelihood
 from .model import Model
 from .posterior import Posterior
-from .priors import ARD
 from .result import Agreement, Fit, Projection
 from .sampled import Sampled
 
@@ -57,10 +56,8 @@ def fit(
         Or a NumPyro program of your own, ``program(X, *, n, m, rank)`` with sites W (n, rank), H (rank, m) and an
         observed X, for `NUTS` and `SVI`; see "Your own program" in the README.
     rank : int or "auto"
-        Number of components. "auto" finds it: this is then `bayesnmf.select_rank`, whose reasons are in
-        ``fit.selection``, and the engine fits that number. Under `MAP`, and for a model with shrinkage, it is what
-        shrinkage keeps (`ARD` where nothing is said): sooner, and with one kind of evidence. It looks at no more than
-        the rank of a model that is given, else 25.
+        Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down; `bayesnmf.select_rank`
+        asks evidence of several kinds.
     likelihood : Likelihood, optional
         Left out: `Gaussian` where X has negative entries; `Poisson` for counts, and under `MAP` for all else;
         `CompoundPoisson` for intensities under the others.
@@ -110,32 +107,11 @@ def fit(
     if not isinstance(engine, Engine):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
     auto = isinstance(rank, str) and rank == "auto"
-    if auto and model is None:
-        model = Model(min(DEFAULT_MAX_RANK, *table.shape))
+    if auto:
+        model = auto_model(model, likelihood, table.shape)
     model = _stated(model, None if auto else rank, likelihood)
     table = without_negative(table, model.likelihood, negative)
-    if auto and model.shrinkage is None:
-        if not isinstance(engine, MAP):
-            return _selected(table, model, engine, seed, init)
-        model = replace(model, shrinkage=ARD())
     return fit_table(table, model, engine, seed, None if init is None else _start(init, model, table))
-
-
-def _selected(table: Table, model: Model, engine: Engine, seed: Seed, init: Any) -> Fit:
-    """Return the fit with the number of components that evidence speaks for, and that evidence with it."""
-    from .rank._select import select
-
-    if init is not None:
-        raise ModelError('init is a start with a number of components, and rank="auto" is to find one. Leave one out.')
-    if model.likelihood is not None:
-        engine.check(model.likelihood)
-    found = select(table, model, engine if isinstance(engine, CAVI) else CAVI(), seed)
-    fit = found.fit
-    if not isinstance(engine, CAVI):
-        fit = fit_table(table, replace(model, rank=fit.rank, likelihood=found.likelihood), engine, seed, (fit.W, fit.H))
-    said = {finding.name for finding in fit.warnings}
-    more = tuple(finding for finding in found.warnings if finding.name not in said)
-    return replace(fit, warnings=fit.warnings + more, likelihood_chosen=model.likelihood is None, selection=found)
 
 
 def without_negative(table: Table, likelihood: Likelihood | None, negative: Negative) -> Table:

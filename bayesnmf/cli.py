@@ -87,7 +87,7 @@ def fit(
         import bayesnmf as bn
 
         from ._files import read_matrix
-        from .report import write_report, write_selection
+        from .report import write_report
 
         engines: dict[EngineName, bn.CAVI | bn.Gibbs | bn.NUTS | bn.SVI | bn.MAP] = {
             EngineName.cavi: bn.CAVI(), EngineName.gibbs: bn.Gibbs(), EngineName.map: bn.MAP(),
@@ -102,8 +102,6 @@ def fit(
             )
         with _status("Writing"):
             write_report(result, out, f"Parts of {file.name}")
-            if result.selection is not None:
-                write_selection(result.selection, out)
         typer.echo(repr(result))
         typer.echo(f"Wrote {out / 'report.md'}, fit.png, fit.nc and the tables.")
 

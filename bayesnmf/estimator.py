@@ -55,8 +55,7 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Parameters
     ----------
     n_components : int or "auto"
-        Number of components. "auto" finds it as `bayesnmf.fit` does: by the evidence for each number with "cavi", whose
-        reasons are in ``fit_.selection``; by shrinkage with "map". At most 25, n and m.
+        Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down.
     likelihood : {"auto", "poisson", "negative_binomial", "compound_poisson", "gaussian", "gamma"} or Likelihood
         What the entries of X are, given their mean. "auto" is what `bayesnmf.fit` takes X for: with "cavi" whole
         numbers are Poisson, other non-negative values CompoundPoisson; with "map" non-negative X is Poisson; X with

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .plotting import FitPlots
     from .posterior import Method, Name, Posterior
-    from .rank import RankSelection
     from .sampled import Sampled
 
 NEAR = 0.9
@@ -148,8 +147,6 @@ class Fit:
         Rate of the prior of each column of W, as `project` uses it.
     posterior : Posterior, Sampled or None
         q(W) q(H), or draws, of a posterior engine.
-    selection : RankSelection or None
-        Why this many components, for ``rank="auto"``. Not saved with the fit.
     likelihood_chosen : bool
         Whether the likelihood was left out, and chosen by what X is.
     versions : dict
@@ -176,7 +173,6 @@ class Fit:
     negative: str | None
     rate_W: np.ndarray
     posterior: Posterior | Sampled | None = None
-    selection: RankSelection | None = None
     likelihood_chosen: bool = False
     versions: dict[str, str] = field(default_factory=_versions)
 

@@ -95,8 +95,6 @@ def describe(fit: Fit) -> str:
     lines = [f"Fit of {n} samples x {m} features: {fit.rank} component{plural}, {likelihood}, {engine}"]
     if fit.model.shrinkage is not None:
         lines[0] += f" (kept of {fit.model.rank} by {type(fit.model.shrinkage).__name__})"
-    if fit.selection is not None:
-        lines.append(f"  number     {fit.selection.reason}")
     if fit.rank:
         shown = ", ".join(f"{k}: {100 * share:.3g}%" for k, share in enumerate(fit.share[:12]))
         lines.append(f"  shares     {shown}{', ...' if fit.rank > 12 else ''}")
@@ -133,10 +131,6 @@ def _reached(fit: Fit) -> str:
 
 
 def _reason(fit: Fit) -> str:
-    noise = None if fit.selection is None else fit.selection.noise
-    if noise is not None and noise.against is not None:
-        gain = f"{noise.gain:.1f} nats above {noise.against}, standard error {noise.error:.1f}"
-        return f"has entries that, left out, are predicted so ({gain})"
     support = fit.model.parts[0].support
     if support == "real":
         return "has negative entries"

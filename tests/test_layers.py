@@ -26,7 +26,6 @@ UPWARD = {
     ("result", "plotting"): "Fit.plot",
     ("result", "_storage"): "Fit.save",
     ("rank", "plotting"): "RankSelection.plot",
-    ("_fit", "rank"): 'fit(rank="auto")',
 }
 HEAVY = {"numpyro", "arviz", "matplotlib", "sklearn", "pandas", "xarray", "scipy", "typer", "rich", "pooch"}
 """Imported at the top of a module only in the last layer, and numpyro in `program`; elsewhere inside the function that

@@ -123,25 +123,6 @@ class Recording:
         return call
 
 
-def test_a_fit_with_rank_auto_carries_its_reasons(selections: list[Any]) -> None:
-    X = counts()[0]
-    fit = bn.fit(X, bn.Model(7), rank="auto", engine=bn.CAVI(starts=3))
-    np.testing.assert_array_equal(fit.H, selections[0].fit.H)
-    assert fit.selection is not None
-    assert fit.selection.answers == selections[0].answers
-    assert "3 by the evidence bound; next best 4" in repr(fit)
-    assert "nats above NegativeBinomial" in repr(fit)
-    with pytest.raises(bn.ModelError, match="init is a start"):
-        bn.fit(X, rank="auto", init=fit)
-
-
-@pytest.mark.exhaustive
-def test_draws_begin_at_the_fit_that_was_selected() -> None:
-    fit = bn.fit(counts()[0], bn.Model(7), rank="auto", engine=bn.Gibbs(chains=1, warmup=50, draws=50))
-    assert (fit.rank, fit.status) == (3, "sampled")
-    assert fit.selection is not None
-
-
 def test_positive_values_with_multiplicative_noise() -> None:
     """The noise is recognised, and modes of one part of X predict the other best with the right number."""
     rng = np.random.default_rng(0)

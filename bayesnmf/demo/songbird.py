@@ -101,7 +101,7 @@ def _figure(fit: Fit, elbo: np.ndarray, kept: list[int], stage: Stage) -> Figure
     axes["elbo"].plot(RANKS, elbo - elbo.max(), "o-", color="C0")
     axes["elbo"].set(title="Lower bound of the log evidence", xlabel="components", ylabel="below the greatest")
     axes["units"].semilogx(UNITS, kept, "s--", color="C1", label="plain Poisson, shrinkage")
-    axes["units"].axhline(fit.rank, color="C0", label="compound Poisson, ELBO: the same in every unit")
+    axes["units"].axhline(fit.rank, color="C0", label="compound Poisson, ELBO")
     axes["units"].set(title="Components in other units", xlabel="X times", ylabel="components", ylim=(0, 34))
     axes["units"].legend(loc="upper left")
     return picture

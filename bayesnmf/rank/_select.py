@@ -211,7 +211,7 @@ def _selected(
     ]  # fmt: skip
     again = work.run("resampled data", lambda i: resampled(table, chosen, rough, i), range(RESAMPLES))
     back = np.mean([done.values for done in again.values()], 0)
-    return RankSelection(best, chosen, answers, rows, back, likelihood, noise, shared, tuple(findings))
+    return RankSelection(best, chosen, answers, rows, back, noise, shared, tuple(findings))
 
 
 def _fit(table: Table, recipe: Recipe, k: int) -> Done:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._errors import Finding
-from ..likelihoods import Likelihood
 from ..result import Fit
 
 if TYPE_CHECKING:
@@ -81,8 +80,6 @@ class RankSelection:
         Without a vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette`` (of the starts).
     recurrence : array of shape (best,)
         Share of fits to resampled samples, or groups, in which each component of `fit` comes back.
-    likelihood : Likelihood
-        The noise, with nothing learned.
     noise : Noise
         How the likelihood was chosen.
     structure : Structure
@@ -98,7 +95,6 @@ class RankSelection:
     answers: dict[str, int]
     table: pd.DataFrame
     recurrence: np.ndarray
-    likelihood: Likelihood
     noise: Noise
     structure: Structure
     warnings: tuple[Finding, ...]
