@@ -18,7 +18,7 @@ from ..result import Fit
 from ._held_out import log_density, standard_error
 from ._selection import Noise
 from ._stability import some_rows
-from ._work import Done, Work, fit_of
+from ._work import Done, Work, fit_of, loose
 
 LEFT_OUT = 0.1
 """Share of the entries that noise is judged by."""
@@ -51,6 +51,8 @@ def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work
     likelihood = model.likelihood
     given = candidates(table) if likelihood is None else {type(likelihood).__name__: likelihood}
     learned, left = (table, None) if len(given) == 1 else _split(table, generator(seed, 3))
+    if left is None:  # where to look is known sooner than which noise it is
+        engine = loose(engine)
 
     def shrunk(name: str) -> Done:
         own = Model(model.rank, given[name], shrinkage=ARD(), known=model.known)

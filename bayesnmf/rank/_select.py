@@ -178,7 +178,7 @@ def _selected(
     table: Table, model: Model, posterior: CAVI, seed: Seed, ranks: list[int] | None, work: Work
 ) -> RankSelection:
     top, known = model.rank, max(model.known_rows, 1)
-    likelihood, noise, mode = choose_noise(table, model, loose(MAP(starts=MODES * posterior.starts)), seed, work)
+    likelihood, noise, mode = choose_noise(table, model, MAP(starts=MODES * posterior.starts), seed, work)
     bounded = has_posterior(likelihood)
     engine = posterior if bounded else MAP(starts=posterior.starts, precision=posterior.precision)
     pad = -(-(max(mode.rank, 1) + PATIENCE) // PAD) * PAD

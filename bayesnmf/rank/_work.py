@@ -22,7 +22,7 @@ AnyEngine = TypeVar("AnyEngine", bound=CAVI | MAP)
 
 
 ROUGH = 30.0
-"""How much looser the tolerances are of fits under shrinkage, to thinned and to resampled data."""
+"""How much looser the tolerances are of fits to parts and resampled rows of X, and under shrinkage of known noise."""
 
 
 def loose(engine: AnyEngine) -> AnyEngine:
