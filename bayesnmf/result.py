@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, field
+from math import lgamma
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -316,6 +317,30 @@ class Fit:
         if self.status == "sampled" or self.posterior is None:
             raise EngineError("This fit has no evidence bound. Fit with engine=bn.CAVI() or bn.SVI().")
         return -self.objective
+
+    @property
+    def evidence(self) -> float:
+        """Estimate of log p(X), all constants included: what `bayesnmf.select_rank` compares numbers of components by.
+
+        ``ELBO + log k! - log det(I - V D'') / 2``: every order of the components is an equal mode, and the factors of q
+        move together, which the ELBO charges for; the more, the more components share entries and the fewer events they
+        hold. V and D'' are those of linear response (`interval`); exact where the posterior is Gaussian. A bound no
+        longer. Raises EngineError for fits without one, not at an optimum, or too large.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> X = np.random.default_rng(0).poisson(np.outer(np.arange(1, 21), np.ones(10)))
+        >>> bn.fit(X, rank=1).evidence > bn.fit(X, rank=2).evidence
+        True
+        """
+        from .posterior import Posterior
+
+        posterior = self.posterior
+        if not isinstance(posterior, Posterior) or not posterior.has_response:
+            raise EngineError(
+                "This fit has no linear response, or a too large one: compare elbo + log k! instead, of fits with "
+                "engine=bn.CAVI()."
+            )
+        return self.elbo + lgamma(self.rank - self.model.known_rows + 1) + posterior.distance
 
     def project(self, X: MatrixLike, **data: Any) -> Projection:
         """Return the activities of new samples with H, noise and priors as they were fitted.

@@ -69,6 +69,11 @@ class Moved(NamedTuple):
         fixed = (values, self.second, nothing, nothing, nothing)
         return Moved(*(np.where(rows[:, None], b, a) for a, b in zip(self, fixed, strict=True)))
 
+    def less_coupled(self, share: float) -> Moved:
+        """Return the factor as it moves where all that couples entries is smaller by a share of itself."""
+        root = np.sqrt(1 - share)
+        return self._replace(ee=root * self.ee, le=root * self.le, ll=root * self.ll)
+
     def whiten(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return gradients in the means of the statistics, (..., k, m) each, as gradients in z, (..., 2 k m)."""
         z = np.stack([first * self.ee + second * self.le, second * self.ll], -3)

@@ -38,7 +38,7 @@ class Response:
     V is their covariance under q, D'' the Hessian of the expected log-likelihood and log-priors (Giordano, Broderick
     and Jordan 2018, JMLR 19, 51). Rows of W are independent given all else, so they are eliminated one by one; `lower`
     is the Cholesky factor of what is left: the whitened moments of H, the priors' parameters, the logarithms of the
-    noise parameters.
+    noise parameters. `log_det` is that of ``I - V D''``, in whitened moments.
 
     A Dirichlet row is one of independent Gammas given that they sum to 1: with `fixed_sums` nothing may move the sums.
 
@@ -49,24 +49,28 @@ class Response:
     hyper: Hyper
     likelihood: Likelihood
     lower: np.ndarray
+    log_det: float = 0.0
 
     @classmethod
     def at(
         cls, W: Moved, H: Moved, hyper: Hyper, likelihood: Likelihood, rows: Callable[[slice], Rows], fixed_sums: bool
     ) -> Response:
         """Return the response of a fit to its data."""
-        response = cls(H, hyper, likelihood, np.zeros((0, 0)))
+        response, log_det = cls(H, hyper, likelihood, np.zeros((0, 0))), 0.0
         schur = np.eye(response.size)
         response._add_hyper(schur)
-        for _, _, G, own in response._eliminate(W, rows):
+        for _, inverse, G, own in response._eliminate(W, rows):
+            log_det -= 2 * np.log(np.einsum("rii->ri", inverse)).sum()
             flat = G.reshape(-1, response.size)
             schur -= flat.T @ flat
             response._add_columns(schur, own)
         if fixed_sums:
             k, m = H.mean.shape
+            log_det -= k * np.log(STIFF)
             for place, ee in zip(np.arange(k * m).reshape(k, m), H.ee, strict=True):
                 schur[np.ix_(place, place)] += STIFF * np.outer(ee, ee) / max(ee @ ee, np.finfo(float).tiny)
-        return cls(H, hyper, likelihood, np.linalg.cholesky((schur + schur.T) / 2))
+        lower = np.linalg.cholesky((schur + schur.T) / 2)
+        return cls(H, hyper, likelihood, lower, log_det + 2 * float(np.log(np.diag(lower)).sum()))
 
     @property
     def noise_sizes(self) -> list[int]:

@@ -27,15 +27,15 @@ FEW = 10
 """Independent samples, or groups, below which their resampling says little."""
 
 
-def of_search(answers: dict[str, int], best: int, mode: Fit, top: int, ranks: list[int] | None) -> list[Finding]:
+def of_search(answers: dict[str, int], best: int, top: int, ranks: list[int] | None) -> list[Finding]:
     """Return what must be said of the number: at an end, or not settled."""
-    found = []
+    found, shrunk = [], answers["shrinkage"]
     if best == top and ranks is None:
         found.append(Finding("hits_max_rank", f"the answer is the most that was looked at, {top}: raise max_rank."))
-    if mode.rank <= 1 < best:
-        text = f"shrinkage kept {mode.rank} components, the answer is {best}: events are few for shrinkage."
+    if shrunk <= 1 < best:
+        text = f"shrinkage kept {shrunk} components, the answer is {best}: events are few for shrinkage."
         found.append(Finding("collapsed", f"{text} Look at recurrence and held-out scores before believing either."))
-    if mode.rank == top > best:
+    if shrunk == top > best:
         found.append(Finding("not_pruned", f"shrinkage kept all {top} components: it says nothing about the number."))
     allowed = max(1, APART * best)
     others = {name: answers[name] for name in ("shrinkage", "held_out") if abs(answers[name] - best) > allowed}

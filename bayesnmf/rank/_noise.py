@@ -26,6 +26,9 @@ LEFT_OUT = 0.1
 SURE, LEAST_GAIN = 2.0, 1.0
 """Standard errors, and nats, by which a more general noise must gain."""
 
+ENDS = 0.05
+"""Share of samples, or groups, at either end whose gain is drawn in to that of the next."""
+
 BLUR = 0.05
 """Share of independent rows and columns in what is predicted."""
 
@@ -46,8 +49,8 @@ def candidates(table: Table) -> dict[str, Likelihood]:
     return {type(noise).__name__: noise for noise in found}
 
 
-def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work) -> tuple[Likelihood, Noise, Fit]:
-    """Return the likelihood with nothing learned yet, how it was chosen, and the mode under shrinkage with it."""
+def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work) -> tuple[Noise, dict[str, Fit]]:
+    """Return which noise was chosen and how, and the modes under shrinkage with each."""
     likelihood = model.likelihood
     given = candidates(table) if likelihood is None else {type(likelihood).__name__: likelihood}
     learned, left = (table, None) if len(given) == 1 else _split(table, generator(seed, 3))
@@ -60,9 +63,9 @@ def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work
         return Done(fit, np.zeros(0) if left is None else log_density(fit.model.parts[0], _blurred(fit), left))
 
     found = work.run("noise under shrinkage", shrunk, given)
-    chosen = next(iter(given))
+    chosen, modes = next(iter(given)), {name: fit_of(done) for name, done in found.items()}
     if len(given) == 1:
-        return given[chosen], Noise(chosen), fit_of(found[chosen])
+        return Noise(chosen), modes
     values = {name: done.values for name, done in found.items()}
     if table.is_counts:
         other = "NegativeBinomial"
@@ -71,11 +74,23 @@ def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work
             chosen, other = other, chosen
     else:
         chosen, other = sorted(values, key=lambda name: -values[name].sum())[:2]
-    return given[chosen], Noise(chosen, other, *_gain(values[chosen], values[other])), fit_of(found[chosen])
+    return Noise(chosen, other, *_gain(values[chosen], values[other])), modes
+
+
+def instead(noise: Noise, fit: Fit) -> Likelihood | None:
+    """Return the noise that must be looked at too, where the fit rejects the plainer one that was chosen."""
+    rejected = any(finding.name == "noise_rejected" for finding in fit.warnings)
+    return NegativeBinomial() if rejected and (noise.chosen, noise.against) == ("Poisson", "NegativeBinomial") else None
 
 
 def _gain(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    return float((one - other).sum()), standard_error(one - other)
+    """Return by how much one is above the other, and the standard error, with samples at the ends drawn in.
+
+    The winsorized sum and its error (Yuen 1974): a sample that only one of them cannot explain must not decide alone,
+    nor hide with its spread what all others say.
+    """
+    drawn_in = np.clip(one - other, *np.quantile(one - other, [ENDS, 1 - ENDS]))
+    return float(drawn_in.sum()), standard_error(drawn_in) / (1 - 2 * ENDS)
 
 
 def _blurred(fit: Fit) -> np.ndarray:

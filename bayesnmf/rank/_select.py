@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from math import lgamma
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +22,20 @@ from ..engines.cavi import has_posterior
 from ..likelihoods import Likelihood
 from ..model import Model
 from ._findings import of_fit, of_search, of_structure
+from ._fits import COLUMNS, Fits, score
 from ._held_out import Held, Thinned
-from ._noise import choose_noise
-from ._selection import RankSelection
-from ._stability import (
-    RESAMPLES,
-    bic,
-    cophenetic,
-    elbow,
-    reconstruction_error,
-    resampled,
-    silhouette,
-)  # fmt: skip
+from ._noise import LEAST_GAIN, candidates, choose_noise, instead
+from ._search import PATIENCE, Found, look_around
+from ._selection import Noise, RankSelection
+from ._stability import RESAMPLES, elbow, resampled
 from ._structure import structure
-from ._work import Done, Recipe, Work, fit_of, loose
+from ._work import Done, Recipe, Work, fit_of
 
 MOST_DENSE = 2**24
 """Entries of sparse X up to which it is held dense."""
 
-PATIENCE = 3
-"""How many ranks beyond the best one are looked at on either side."""
-
 MODES = 2
 """Starts of shrinkage, for each start of a posterior."""
-
-COLUMNS = ("elbo", "starts", "error", "bic", "cophenetic", "silhouette")
-"""What a fit with some number of components says."""
 
 
 def select_rank(
@@ -177,78 +163,51 @@ def select(
 def _selected(
     table: Table, model: Model, posterior: CAVI, seed: Seed, ranks: list[int] | None, work: Work
 ) -> RankSelection:
-    top, known = model.rank, max(model.known_rows, 1)
-    likelihood, noise, mode = choose_noise(table, model, MAP(starts=MODES * posterior.starts), seed, work)
-    bounded = has_posterior(likelihood)
-    engine = posterior if bounded else MAP(starts=posterior.starts, precision=posterior.precision)
-    pad = -(-(max(mode.rank, 1) + PATIENCE) // PAD) * PAD
-    recipe = Recipe(replace(model, likelihood=likelihood), engine, seed, pad)
-    rough = replace(recipe, engine=loose(engine))
+    top = model.rank
+    noise, modes = choose_noise(table, model, MAP(starts=MODES * posterior.starts), seed, work)
 
-    def fit(some: list[int]) -> dict[int, Done]:
-        return work.by_rank("ranks", lambda k: _fit(table, recipe, k), some, pad)
+    def fits_under(likelihood: Likelihood) -> Fits:
+        engine = posterior if has_posterior(likelihood) else MAP(starts=posterior.starts, precision=posterior.precision)
+        pad = -(-(max(modes[noise.chosen].rank, 1) + PATIENCE) // PAD) * PAD
+        return Fits(table, Recipe(replace(model, likelihood=likelihood), engine, seed, pad), work)
 
-    def hold_out(data: Thinned, some: list[int]) -> dict[int, Done]:
-        return work.by_rank("held-out data", data.score, some, pad)
+    def hold_out(data: Thinned, some: list[int]) -> Found:
+        return work.by_rank("held-out data", data.score, some, data.recipe.pad)
 
-    if bounded:
-        fits, best = _search(fit, lambda done: float(done.values[0]), ranks, mode.rank, known, top)
-        found = hold_out(Thinned(table, fit_of(fits[best]), rough), list(fits))
+    own = fits_under(model.likelihood or candidates(table)[noise.chosen])
+    mode = modes[noise.chosen]
+    if isinstance(own.recipe.engine, CAVI):
+        fits, best = own.search(ranks, mode.rank, top)
+        other = instead(noise, fit_of(fits[best]))
+        if other is not None:
+            others = fits_under(other)
+            its_fits, its_best = others.search(ranks, best, top)
+            gain = score(its_fits)[1][its_best] - score(fits)[1][best]
+            if gain > LEAST_GAIN:
+                own, fits, best, noise = others, its_fits, its_best, Noise(others.noise, own.noise, gain)
+        found = hold_out(Thinned(table, fit_of(fits[best]), own.recipe.rough), list(fits))
+        answers = {score(fits)[0]: best, "elbo": max(fits, key=lambda k: fits[k].values[1])}
     else:
-        data = Thinned(table, mode, rough)
-        found, best = _search(
-            lambda some: hold_out(data, some), lambda done: float(done.values.sum()), ranks, mode.rank, known, top
-        )
-        fits = fit(list(found))
+        data = Thinned(table, mode, own.recipe.rough)
+
+        def best_held_out(found: Found) -> int:
+            return max(found, key=lambda k: float(found[k].values.sum()))
+
+        least = max(model.known_rows, 1)
+        found, best = look_around(lambda some: hold_out(data, some), best_held_out, ranks, mode.rank, least, top)
+        fits, answers = own.at(list(found)), {}
     held = Held.of({k: done.values for k, done in found.items()})
 
     chosen, rows = fit_of(fits[best]), _table(fits, held)
-    answers = {"shrinkage": mode.rank, **({"elbo": best} if bounded else {}), "held_out": held.least}
+    answers = {"shrinkage": modes[noise.chosen].rank, **answers, "held_out": held.least}
     answers |= {"bic": int(rows["bic"].idxmin()), "elbow": elbow(rows.index.to_numpy(), rows["error"].to_numpy())}
     shared = structure(table, generator(seed, 2))
     findings = [
-        *of_search(answers, best, mode, top, ranks), *of_fit(chosen, table), *of_structure(shared),
+        *of_search(answers, best, top, ranks), *of_fit(chosen, table), *of_structure(shared),
     ]  # fmt: skip
-    again = work.run("resampled data", lambda i: resampled(table, chosen, rough, i), range(RESAMPLES))
+    again = work.run("resampled data", lambda i: resampled(table, chosen, own.recipe.rough, i), range(RESAMPLES))
     back = np.mean([done.values for done in again.values()], 0)
     return RankSelection(best, chosen, answers, rows, back, noise, shared, tuple(findings))
-
-
-def _fit(table: Table, recipe: Recipe, k: int) -> Done:
-    """Return the fit with k components, and its line of the table."""
-    fit, result = recipe.fit(table, k)
-    values = (
-        fit.elbo + lgamma(k + 1) if isinstance(recipe.engine, CAVI) else np.nan,
-        np.min(fit.agreement.recurrence), reconstruction_error(fit, table), bic(fit, table),
-        cophenetic(result.W, result.H), silhouette(result.H, result.best),
-    )  # fmt: skip
-    return Done(fit, np.array(values))
-
-
-def _search(
-    run: Callable[[list[int]], dict[int, Done]],
-    value: Callable[[Done], float],
-    ranks: list[int] | None,
-    start: int,
-    least: int,
-    top: int,
-) -> tuple[dict[int, Done], int]:
-    """Run ranks round the start, until `PATIENCE` of them on both sides of the best are not better; return the best.
-
-    Where ranks are given, run these alone.
-    """
-    found: dict[int, Done] = {}
-
-    def near(k: int) -> list[int]:
-        return list(range(max(least, k - PATIENCE), min(top, k + PATIENCE) + 1))
-
-    best = max(start, least)
-    new = near(best) if ranks is None else ranks
-    while new:
-        found |= run(new)
-        best = max(found, key=lambda k: value(found[k]))
-        new = [] if ranks is not None else [k for k in near(best) if k not in found]
-    return found, best
 
 
 def _dense(table: Table) -> Table:

@@ -112,7 +112,7 @@ class RankSelection:
     @property
     def decided_by(self) -> str:
         """The column of the table whose greatest value is the answer."""
-        return "elbo" if "elbo" in self.answers else "held_out"
+        return next(name for name in ("evidence", "elbo", "held_out") if name in self.answers)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw evidence bound and held-out score against the number of components, and what each evidence says.
@@ -129,7 +129,7 @@ class RankSelection:
     @property
     def reason(self) -> str:
         """What decided, and by how much, in words."""
-        name = {"elbo": "the evidence bound", "held_out": "held-out data"}[self.decided_by]
+        name = {"elbo": "the evidence bound", "held_out": "held-out data"}.get(self.decided_by, "the evidence")
         if len(self.table) == 1:
             return f"{self.best}, the only one that was looked at"
         score = self.table[self.decided_by]

@@ -19,7 +19,7 @@ from ..model import Model
 from ..result import Fit
 
 AnyEngine = TypeVar("AnyEngine", bound=CAVI | MAP)
-
+Init = tuple[np.ndarray, np.ndarray] | None
 
 ROUGH = 30.0
 """How much looser the tolerances are of fits to parts and resampled rows of X, and under shrinkage of known noise."""
@@ -39,9 +39,14 @@ class Recipe:
     seed: Seed
     pad: int
 
-    def fit(self, table: Table, rank: int) -> tuple[Fit, EngineResult]:
+    @property
+    def rough(self) -> Recipe:
+        """The same with looser tolerances."""
+        return replace(self, engine=loose(self.engine))
+
+    def fit(self, table: Table, rank: int, init: Init = None) -> tuple[Fit, EngineResult]:
         """Return the fit, and what all starts led to."""
-        return fit_starts(table, replace(self.model, rank=rank), self.engine, self.seed, pad=self.pad)
+        return fit_starts(table, replace(self.model, rank=rank), self.engine, self.seed, init, pad=self.pad)
 
 
 class Done(NamedTuple):

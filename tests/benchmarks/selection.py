@@ -143,8 +143,8 @@ def ca1() -> np.ndarray:
     return np.asarray(bn.datasets.load("ca1").X)[::8]
 
 
-def bench(name: str) -> Any:
-    return np.load(Path(os.environ["BAYESNMF_BENCH_DATA"]) / name, allow_pickle=False)["X"]
+def bench(name: str, key: str = "X") -> Any:
+    return np.load(Path(os.environ["BAYESNMF_BENCH_DATA"]) / name, allow_pickle=False)[key]
 
 
 STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
@@ -165,7 +165,7 @@ STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
     "dependent-groups": (20, lambda seed: dependent(seed, True)),
     "dependent-none": (20, lambda seed: dependent(seed, False)),
     "control": (20, lambda seed: dependent(seed, False, control=True)),
-    "biliary": (10, lambda seed: Case(bench("pcawg_biliary35.npz").T)),
+    "biliary": (10, lambda seed: Case(bench("pcawg_biliary35.npz", "counts").T)),
     "swimmer": (10, lambda seed: Case(np.random.default_rng(seed).poisson(bench("swimmer.npz").T), None, 16)),
     "songbird-shifted": (20, lambda seed: shifted(songbird(), seed, 30)),
     "songbird-subset": (20, lambda seed: subset(songbird(), seed, 30)),

@@ -1,0 +1,104 @@
+"""Fits by rank, what each says of its number of components, and the search for the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lgamma
+
+import numpy as np
+
+from .._errors import EngineError
+from .._input import Table
+from ..engines import CAVI
+from ..posterior import Posterior
+from ..result import Fit
+from ._search import Descent, Found, look_around, without_one
+from ._stability import bic, cophenetic, reconstruction_error, silhouette
+from ._work import Done, Init, Recipe, Work
+
+MOST_WORK = 1e12
+"""Operations of a linear response up to which the evidence decides; for larger X the ELBO does."""
+
+EMPTY = 1.0
+"""Events that a component must hold; with fewer it is its prior, and none."""
+
+WORTH = 1.0
+"""Nats by which a fit from the rank above must be better than those from random starts to take their place."""
+
+COLUMNS = ("evidence", "elbo", "error", "bic", "starts", "cophenetic", "silhouette")
+"""What a fit with some number of components says, and last how its random starts agree."""
+
+OF_STARTS = 3
+"""Columns that speak of random starts."""
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Fits of one recipe to a table."""
+
+    table: Table
+    recipe: Recipe
+    work: Work
+
+    @property
+    def noise(self) -> str:
+        """Name of the likelihood."""
+        return type(self.recipe.model.likelihood).__name__
+
+    def at(self, ranks: list[int]) -> Found:
+        """Return the fits from random starts, with their lines of the table."""
+        return self.work.by_rank(f"ranks, {self.noise}", self._fit, ranks, self.recipe.pad)
+
+    def search(self, ranks: list[int] | None, start: int, top: int) -> tuple[Found, int]:
+        """Return the fits round the best rank, and that rank."""
+        least = max(self.recipe.model.known_rows, 1)
+        return look_around(self.at, best_rank, ranks, start, least, top, Descent(self._lower))
+
+    def _fit(self, k: int, init: Init = None) -> Done:
+        fit, result = self.recipe.fit(self.table, k, init)
+        evidence = elbo = np.nan
+        if isinstance(self.recipe.engine, CAVI):
+            elbo, evidence = fit.elbo + lgamma(k - fit.model.known_rows + 1), _evidence(fit)
+        values = (
+            evidence, elbo, reconstruction_error(fit, self.table), bic(fit, self.table),
+            np.min(fit.agreement.recurrence), cophenetic(result.W, result.H), silhouette(result.H, result.best),
+        )  # fmt: skip
+        return Done(fit, np.array(values))
+
+    def _lower(self, name: str, k: int, above: Fit, own: Done) -> Done:
+        """Return what the fit above leads to without one of its components; no fit where that is not better."""
+
+        def fit(_: str) -> Done:
+            new, values = self._fit(k, without_one(above, self.recipe.engine.starts))
+            column = int(np.isnan(own.values[0]))
+            if not values[column] > own.values[column] + WORTH:
+                return Done(None, own.values)
+            return Done(new, np.r_[values[:-OF_STARTS], own.values[-OF_STARTS:]])
+
+        return self.work.run(f"one component fewer, {self.noise}", fit, [name])[name]
+
+
+def best_rank(found: Found) -> int:
+    """Return the rank of the best score, the least of equals."""
+    scores = score(found)[1]
+    return max(sorted(found), key=lambda k: scores[k])
+
+
+def score(found: Found) -> tuple[str, dict[int, float]]:
+    """Return what decides, and by how much: the evidence, or the ELBO where X is too large for that."""
+    column = int(any(np.isnan(done.values[0]) for done in found.values()))
+    return COLUMNS[column], {k: float(done.values[column]) for k, done in found.items()}
+
+
+def _evidence(fit: Fit) -> float:
+    """Return the evidence, NaN where it takes too much work; -inf for no optimum, and for components that are empty."""
+    assert isinstance(fit.posterior, Posterior)
+    if fit.posterior.work > MOST_WORK or not fit.posterior.has_response:
+        return np.nan
+    events = fit.posterior.events
+    if events is not None and np.any(events[fit.posterior.known :] < EMPTY):
+        return -np.inf
+    try:
+        return fit.evidence
+    except EngineError:
+        return -np.inf

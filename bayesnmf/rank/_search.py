@@ -1,0 +1,74 @@
+"""Which ranks are looked at, and what the rank above leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..result import Fit
+from ._work import Done, fit_of
+
+PATIENCE = 3
+"""How many ranks beyond the best one are looked at on either side."""
+
+Found = dict[int, Done]
+
+
+def look_around(
+    run: Callable[[list[int]], Found],
+    best_of: Callable[[Found], int],
+    ranks: list[int] | None,
+    start: int,
+    least: int,
+    top: int,
+    improve: Callable[[Found], None] = lambda found: None,
+) -> tuple[Found, int]:
+    """Run ranks round the start, until `PATIENCE` of them on both sides of the best are not better; return the best.
+
+    Where ranks are given, run these alone. `improve` may put better fits in the place of those that were found.
+    """
+    found: Found = {}
+
+    def near(k: int) -> list[int]:
+        return list(range(max(least, k - PATIENCE), min(top, k + PATIENCE) + 1))
+
+    best = max(start, least)
+    new = near(best) if ranks is None else ranks
+    while new:
+        found |= run(new)
+        improve(found)
+        best = best_of(found)
+        new = [] if ranks is not None else [k for k in near(best) if k not in found]
+    return found, best
+
+
+class Descent:
+    """From the greatest rank down, lets each fit begin again at the one above without one of its components.
+
+    Random starts of sparse parts of large counts end hundreds of nats apart, and a component too many is a way round
+    what holds them there. `step` returns a fit for a rank, that above and what is there; without a fit where it found
+    nothing better. `tried` is what it was given, so that nothing is done twice.
+    """
+
+    def __init__(self, step: Callable[[str, int, Fit, Done], Done]):
+        self.step = step
+        self.tried: dict[int, list[Fit]] = {}
+
+    def __call__(self, found: Found) -> None:
+        """Put better fits in the place of those that were found."""
+        for k in sorted(found, reverse=True):
+            tried = self.tried.setdefault(k, [])
+            if k + 1 not in found or any(fit_of(found[k + 1]) is fit for fit in tried):
+                continue
+            tried.append(fit_of(found[k + 1]))
+            done = self.step(f"{k}-{len(tried)}", k, tried[-1], found[k])
+            if done.fit is not None:
+                found[k] = done
+
+
+def without_one(fit: Fit, starts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return starts for one component fewer, W (starts, n, k - 1) and H: each without one of the smallest."""
+    smallest = np.arange(fit.rank - 1, fit.model.known_rows - 1, -1)  # components that are not known come by mass
+    dropped = np.resize(smallest, starts)  # as many as random starts, which then share what is compiled
+    return np.stack([np.delete(fit.W, j, 1) for j in dropped]), np.stack([np.delete(fit.H, j, 0) for j in dropped])
