@@ -220,13 +220,14 @@ class FitPlots:
 
 
 def selection(found: RankSelection, ax: Axes | None = None) -> Axes:
-    """Draw the evidence bound and the held-out score of each rank, below their best. See `RankSelection.plot`."""
+    """Draw the evidence, or its bound, and the held-out score below their best. See `RankSelection.plot`."""
     ax = _axes(ax, width=6)
     ranks, table = found.table.index.to_numpy(), found.table
-    for column, colour, marker, name in (("elbo", KEPT, "o", "ELBO"), ("held_out", HELD, "s", "held-out log density")):
-        if column not in found.answers:
-            continue
-        below = table[column].max() - table[column]
+    drawn = [("held_out", HELD, "s", "held-out log density")]
+    if found.decided_by != "held_out":
+        drawn.insert(0, (found.decided_by, KEPT, "o", {"elbo": "ELBO"}.get(found.decided_by, found.decided_by)))
+    for column, colour, marker, name in drawn:
+        below = (table[column].max() - table[column]).where(np.isfinite(table[column]))
         error = table["held_out_error"] if column == "held_out" else None
         says = found.answers[column]
         ax.errorbar(ranks, below, error, color=colour, marker=marker, ms=4, capsize=2, label=f"{name}: {says}")

@@ -332,10 +332,8 @@ class Fit:
         >>> bn.fit(X, rank=1).evidence > bn.fit(X, rank=2).evidence
         True
         """
-        from .posterior import Posterior
-
-        posterior = self.posterior
-        if not isinstance(posterior, Posterior) or not posterior.has_response:
+        posterior: Any = self.posterior
+        if not getattr(posterior, "has_response", False):
             raise EngineError(
                 "This fit has no linear response, or a too large one: compare elbo + log k! instead, of fits with "
                 "engine=bn.CAVI()."

@@ -10,12 +10,14 @@ from helpers import recovered
 
 import bayesnmf as bn
 from bayesnmf._input import read
+from bayesnmf.rank._fits import _evidence, score
 from bayesnmf.rank._held_out import thinned
-from bayesnmf.rank._noise import candidates
+from bayesnmf.rank._noise import _gain, candidates, instead
+from bayesnmf.rank._search import Descent, without_one
 from bayesnmf.rank._select import _dense
 from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
 from bayesnmf.rank._structure import residual_correlation, structure
-from bayesnmf.rank._work import Recipe
+from bayesnmf.rank._work import Done, Recipe
 
 
 def counts(seed: int = 0, dispersion: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -145,6 +147,64 @@ def test_which_noise_data_may_have() -> None:
     assert list(candidates(read(X + 0.5))) == ["CompoundPoisson", "GammaNoise", "Gaussian"]
     assert list(candidates(read((X - 1) / 2))) == ["CompoundPoisson"]
     assert list(candidates(read(X - 1.5))) == ["Gaussian"]
+
+
+def test_a_sample_that_one_noise_cannot_explain_does_not_decide_alone() -> None:
+    """By 900 nats in one of 100 samples; and it does not hide what all others say."""
+    others = np.random.default_rng(0).normal(0.0, 1.0, 100)
+    outlier = np.where(np.arange(100) == 0, 900.0, 0.0)
+    gain, error = _gain(others + outlier, np.zeros(100))
+    assert abs(gain) < 2 * error
+    gain, error = _gain(others + outlier + 1, np.zeros(100))
+    assert gain > 2 * error
+
+
+def test_fits_begin_again_where_that_above_has_changed_and_nowhere_else() -> None:
+    """Rank 3 gets better from 4, so 2 is tried from the new 3; all is tried once for each fit above."""
+    fits = {k: Done(f"fit {k}", np.array([float(k)])) for k in (2, 3, 4)}  # type: ignore[arg-type]
+    calls = []
+
+    def step(name: str, k: int, above: Any, own: Done) -> Done:
+        calls.append((name, k, above))
+        return Done("better 3", own.values + 10) if (k, above) == (3, "fit 4") else Done(None, own.values)  # type: ignore[arg-type]
+
+    descent = Descent(step)
+    descent(fits)
+    descent(fits)
+    assert calls == [("3-1", 3, "fit 4"), ("2-1", 2, "better 3")]
+    assert fits[3].values[0] == 13
+    fits[5] = Done("fit 5", np.array([5.0]))  # type: ignore[arg-type]
+    descent(fits)
+    assert calls[2:] == [("4-1", 4, "fit 5")]
+
+
+def test_starts_from_above_lack_one_of_the_smallest_and_keep_what_is_known() -> None:
+    X, profiles = counts()
+    fit = bn.fit(X, bn.Model(3, bn.Poisson(), known=profiles[:1]), engine=bn.CAVI(starts=1))
+    W, H = without_one(fit, 3)
+    assert (W.shape, H.shape) == ((3, 60, 2), (3, 2, 24))
+    np.testing.assert_array_equal(H[:, 0], np.tile(fit.H[0], (3, 1)))
+    np.testing.assert_array_equal(H[:, 1], fit.H[[1, 2, 1]])
+
+
+def test_components_without_events_are_no_candidates() -> None:
+    """Two of four that are fitted to one: the evidence is not asked."""
+    X = np.random.default_rng(0).poisson(np.outer(np.arange(1, 41), np.random.default_rng(0).gamma(1, 3, 20)))
+    four = bn.fit(X, rank=4, likelihood=bn.Poisson(), engine=bn.CAVI(starts=3))
+    assert four.posterior.events.sum() == pytest.approx(X.sum(), rel=1e-3)  # type: ignore[union-attr]
+    assert four.posterior.events.min() < 1  # type: ignore[union-attr]
+    assert _evidence(four) == -np.inf
+    one = bn.fit(X, rank=1, likelihood=bn.Poisson(), engine=bn.CAVI(starts=1))
+    assert _evidence(one) == one.evidence
+    assert score({1: Done(one, np.array([np.nan, 2.0]))}) == ("elbo", {1: 2.0})
+
+
+def test_the_other_noise_is_looked_at_where_the_fit_rejects_poisson() -> None:
+    fit = bn.fit(counts(dispersion=0.3)[0], rank=3, likelihood=bn.Poisson(), engine=bn.CAVI(starts=1))
+    assert instead(bn.rank.Noise("Poisson", "NegativeBinomial"), fit) == bn.NegativeBinomial()
+    assert instead(bn.rank.Noise("Poisson"), fit) is None  # it was given
+    fit = bn.fit(counts()[0], rank=3, likelihood=bn.Poisson(), engine=bn.CAVI(starts=1))
+    assert instead(bn.rank.Noise("Poisson", "NegativeBinomial"), fit) is None
 
 
 @pytest.mark.parametrize(

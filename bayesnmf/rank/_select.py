@@ -58,8 +58,10 @@ def select_rank(
     """Say how many components X has, from evidence of several kinds that is kept apart.
 
     1. *Shrinkage*: the mode under `ARD`, from `max_rank` components down. It says where to look.
-    2. *Evidence bound*: the ELBO of `CAVI`, without shrinkage, at these ranks and on both sides, until three on each
-       side of the best are lower. **Its best rank is the answer.**
+    2. *Evidence*: `Fit.evidence` of `CAVI` without shrinkage, the ELBO with what it lacks by linear response, at these
+       ranks and on both sides, until three on each side of the best are lower. Fits also begin at the one with a
+       component more, without one of its smallest. **The best rank is the answer.** By the ELBO alone where X is too
+       large for a response.
     3. *Held-out data*: X is thinned into two parts that are independent given the noise (Neufeld et al. 2024, JMLR 25,
        57; Dharamshi et al. 2025, JASA 120, 511). Components and activities of one predict the other. The least rank
        within one standard error of the best. For `GammaNoise`, which has no posterior by `CAVI`, modes are compared in
@@ -69,12 +71,12 @@ def select_rank(
 
     The noise is judged by a tenth of the entries that are left out, under shrinkage from `max_rank` components: too few
     look like noise. Counts are taken for `Poisson` unless `NegativeBinomial` predicts better by more than two standard
-    errors and one nat. Positive values are taken for what predicts best of `CompoundPoisson`, `GammaNoise` and
-    `Gaussian`; with zeros among them for `CompoundPoisson`, with negative entries for `Gaussian`. Where there was a
-    choice, shrinkage speaks of nine tenths of X.
+    errors and one nat, or the fit rejects `Poisson` and the evidence is for the other. Positive values are taken for
+    what predicts best of `CompoundPoisson`, `GammaNoise` and `Gaussian`; with zeros among them for `CompoundPoisson`,
+    with negative entries for `Gaussian`. Where there was a choice, shrinkage speaks of nine tenths of X.
 
-    For a rank to go on with, and reasons. Not a probability. Where the bound and held-out data differ, the second
-    is less demanding: it asks what predicts, not what is sure. Not for `BetaDivergence`, which is no distribution.
+    For a rank to go on with, and reasons. Not a probability. Where the evidence and held-out data differ, the data do
+    not settle the number. Not for `BetaDivergence`, which is no distribution.
 
     Parameters
     ----------

@@ -27,7 +27,8 @@ class Noise:
         Name of the other one; None where the likelihood was given, or is the only one for such data.
     gain, error : float
         Log density of entries that were left out under the one that was chosen, above that under the other, and its
-        standard error over samples or groups. `Poisson` is chosen unless the other gains enough.
+        standard error over samples or groups; the least and the most are drawn in. `Poisson` is chosen unless the other
+        gains enough. Where its fit rejected it afterwards: the gain in evidence, and NaN.
     """
 
     chosen: str
@@ -69,15 +70,17 @@ class RankSelection:
     fit : Fit
         The posterior at that number.
     answers : dict
-        What each kind of evidence says by itself: "shrinkage", "elbo" (the answer; not for noise without a posterior by
-        `CAVI`) and "held_out". And what people know from the literature, without a vote: "bic" (the least), "elbow" (of
-        the reconstruction error).
+        What each kind of evidence says by itself: "shrinkage", "evidence" (the answer) and "elbo" (the answer for large
+        X), neither for noise without a posterior by `CAVI`, and "held_out". And what people know from the literature,
+        without a vote: "bic" (the least), "elbow" (of the reconstruction error).
     table : pandas.DataFrame
-        A row for each number of components that was fitted. ``elbo``: evidence bound of the best start, with log k!,
-        since every order of the components is an equal mode. ``held_out``: log density, in nats, of the part of X that
-        was left out; ``held_out_error``: standard error of its difference to the best, over samples (groups where these
-        are given). ``starts``: share of the other starts in which a component comes back, least over components.
-        Without a vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette`` (of the starts).
+        A row for each number of components that was fitted. ``evidence``: `Fit.evidence`; -inf where a component
+        holds less than one event, or the fit is at no optimum; NaN where X is too large. ``elbo``: the bound alone,
+        with log k!, since every order of the components is an equal mode. ``held_out``: log density, in nats, of the
+        part of X that was left out; ``held_out_error``: standard error of its difference to the best, over samples
+        (groups where these are given). ``starts``: share of the other starts in which a component comes back, least
+        over components. Without a vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette``
+        (of the starts).
     recurrence : array of shape (best,)
         Share of fits to resampled samples, or groups, in which each component of `fit` comes back.
     noise : Noise
@@ -102,7 +105,7 @@ class RankSelection:
     probability_kind: None = None
 
     def within(self, nats: float) -> list[int]:
-        """Return the numbers of components whose score is at most this far below the best: the bound's, or held out.
+        """Return the numbers of components whose score is at most this far below the best.
 
         How the answer moves: 0 gives the answer alone; log 20 = 3 those that lose to it by less than 20 to 1.
         """
