@@ -152,7 +152,7 @@ class Posterior:
         Exact where the posterior is Gaussian. D'' is taken a little smaller: along a direction in which the optimum
         is nearly a saddle, all would hang on the last digits.
         """
-        return self._response_of(*(side.less_coupled(SOFT) for side in self.moved)).log_det / -2
+        return float(self._response_of(*(side.less_coupled(SOFT) for side in self.moved)).log_det) / -2
 
     @property
     def events(self) -> np.ndarray | None:

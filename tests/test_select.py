@@ -12,7 +12,7 @@ import bayesnmf as bn
 from bayesnmf._input import read
 from bayesnmf.rank._fits import _evidence, score
 from bayesnmf.rank._held_out import thinned
-from bayesnmf.rank._noise import _gain, candidates, instead
+from bayesnmf.rank._noise import LEAST_ADDED, _adds, _gain, candidates, instead
 from bayesnmf.rank._search import Descent, without_one
 from bayesnmf.rank._select import _dense
 from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
@@ -197,6 +197,16 @@ def test_components_without_events_are_no_candidates() -> None:
     one = bn.fit(X, rank=1, likelihood=bn.Poisson(), engine=bn.CAVI(starts=1))
     assert _evidence(one) == one.evidence
     assert score({1: Done(one, np.array([np.nan, 2.0]))}) == ("elbo", {1: 2.0})
+
+
+def test_a_dispersion_that_adds_nothing_is_no_other_noise() -> None:
+    """At its lower bound it may predict better, by another optimum."""
+    X = counts()[0]
+    added = [
+        _adds(bn.fit(X, rank=3, likelihood=bn.NegativeBinomial(dispersion=d), engine=bn.MAP(starts=1)))
+        for d in (1e-8, 0.1)
+    ]
+    assert added[0] < LEAST_ADDED < added[1]
 
 
 def test_the_other_noise_is_looked_at_where_the_fit_rejects_poisson() -> None:

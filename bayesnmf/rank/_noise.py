@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 
 from .._fit import fit_table
@@ -25,6 +26,9 @@ LEFT_OUT = 0.1
 
 SURE, LEAST_GAIN = 2.0, 1.0
 """Standard errors, and nats, by which a more general noise must gain."""
+
+LEAST_ADDED = 0.01
+"""Share of variance that a more general noise must add: without it, it predicts better by another optimum alone."""
 
 ENDS = 0.05
 """Share of samples, or groups, at either end whose gain is drawn in to that of the next."""
@@ -70,7 +74,7 @@ def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work
     if table.is_counts:
         other = "NegativeBinomial"
         gain, error = _gain(values[other], values[chosen])
-        if gain > max(SURE * error, LEAST_GAIN):
+        if gain > max(SURE * error, LEAST_GAIN) and _adds(modes[other]) > LEAST_ADDED:
             chosen, other = other, chosen
     else:
         chosen, other = sorted(values, key=lambda name: -values[name].sum())[:2]
@@ -81,6 +85,12 @@ def instead(noise: Noise, fit: Fit) -> Likelihood | None:
     """Return the noise that must be looked at too, where the fit rejects the plainer one that was chosen."""
     rejected = any(finding.name == "noise_rejected" for finding in fit.warnings)
     return NegativeBinomial() if rejected and (noise.chosen, noise.against) == ("Poisson", "NegativeBinomial") else None
+
+
+def _adds(fit: Fit) -> float:
+    """Return the share of the variance that is beyond a Poisson's, where the fit expects most events."""
+    most = fit.mean.max()
+    return float(fit.model.parts[0].variance_at(jnp.asarray(most))) / most - 1
 
 
 def _gain(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
