@@ -137,13 +137,14 @@ class Posterior:
         W, H = self.moved
         if self.fitted is not None:
             return Linear(self.fitted.response_of_H, W, H, self.rows)
-        response = self._response_of(W, H)
-        return LinearOfColumns(response, W, H, self.columns) if self._of_columns else Linear(response, W, H, self.rows)
+        if not self._of_columns:
+            return Linear(self.response_of_H, W, H, self.rows)
+        return LinearOfColumns(self._response_of(W, H, of_columns=True), W, H, self.columns)
 
     @cached_property
     def response_of_H(self) -> Response:
         """How H moves, with the rows of W eliminated."""
-        return _response(*self.moved, self.hyper, self.likelihood, self.rows, isinstance(self.H, Dirichlets))
+        return self._response_of(*self.moved, of_columns=False)
 
     @cached_property
     def distance(self) -> float:
@@ -152,7 +153,8 @@ class Posterior:
         Exact where the posterior is Gaussian. D'' is taken a little smaller: along a direction in which the optimum
         is nearly a saddle, all would hang on the last digits.
         """
-        return float(self._response_of(*(side.less_coupled(SOFT) for side in self.moved)).log_det) / -2
+        W, H = (side.less_coupled(SOFT) for side in self.moved)
+        return float(self._response_of(W, H, self._of_columns).log_det) / -2
 
     @property
     def events(self) -> np.ndarray | None:
@@ -161,9 +163,9 @@ class Posterior:
             return None
         return np.asarray(self.H.shape - self.prior_H.shape, float).sum(1)
 
-    def _response_of(self, W: Moved, H: Moved) -> Response:
-        """Return how the smaller side moves, with the other one eliminated."""
-        if not self._of_columns:
+    def _response_of(self, W: Moved, H: Moved, of_columns: bool) -> Response:
+        """Return how one side moves, with the rows of W or the columns of H eliminated."""
+        if not of_columns:
             return _response(W, H, self.hyper, self.likelihood, self.rows, isinstance(self.H, Dirichlets))
         turned = (Moved(*(a.T for a in side)) for side in (H, W))
         hyper = self.hyper._replace(W=self.hyper.H, H=self.hyper.W)

@@ -196,7 +196,8 @@ def test_components_without_events_are_no_candidates() -> None:
     assert _evidence(four) == -np.inf
     one = bn.fit(X, rank=1, likelihood=bn.Poisson(), engine=bn.CAVI(starts=1))
     assert _evidence(one) == one.evidence
-    assert score({1: Done(one, np.array([np.nan, 2.0]))}) == ("elbo", {1: 2.0})
+    for none in (np.nan, -np.inf):
+        assert score({1: Done(one, np.array([none, 2.0]))}) == ("elbo", {1: 2.0})
 
 
 def test_a_dispersion_that_adds_nothing_is_no_other_noise() -> None:

@@ -85,8 +85,9 @@ def best_rank(found: Found) -> int:
 
 
 def score(found: Found) -> tuple[str, dict[int, float]]:
-    """Return what decides, and by how much: the evidence, or the ELBO where X is too large for that."""
-    column = int(any(np.isnan(done.values[0]) for done in found.values()))
+    """Return what decides, and by how much: the evidence; the ELBO where X is too large, or no fit is a candidate."""
+    evidence = np.array([done.values[0] for done in found.values()])
+    column = int(np.isnan(evidence).any() or not np.isfinite(evidence).any())
     return COLUMNS[column], {k: float(done.values[column]) for k, done in found.items()}
 
 

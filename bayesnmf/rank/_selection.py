@@ -68,7 +68,8 @@ class RankSelection:
     best : int
         The number of components.
     fit : Fit
-        The posterior at that number.
+        The posterior at that number. Where it began at the fit with a component more, ``fit.agreement`` is of such
+        starts, not of random ones; the table has how those agree.
     answers : dict
         What each kind of evidence says by itself: "shrinkage", "evidence" (the answer) and "elbo" (the answer for large
         X), neither for noise without a posterior by `CAVI`, and "held_out". And what people know from the literature,
@@ -137,6 +138,8 @@ class RankSelection:
             return f"{self.best}, the only one that was looked at"
         score = self.table[self.decided_by]
         others = score.drop(self.best)
+        if np.isinf(others.max()):
+            return f"{self.best} by {name}; no other has a fit at an optimum without empty components"
         return f"{self.best} by {name}; next best {others.idxmax()}, {score[self.best] - others.max():.1f} nats below"
 
     def __repr__(self) -> str:
