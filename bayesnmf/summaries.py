@@ -64,6 +64,8 @@ def kind_of_intervals(fit: Fit) -> str:
     if fit.posterior.has_response:
         shape = min(float(prior.shape) for prior in (fit.posterior.prior_W, fit.posterior.prior_H))
         known = "linear response about this optimum, given the rank and the likelihood"
+        if fit.model.parts[0].background == "quadratic":
+            known += "; a little too narrow for masses under Gaussian noise"
         return known + ("; too narrow for single entries near zero, where priors are sparse" * (shape < SPARSE))
     return "mean field: too narrow, since it ignores how W and H move together"
 

@@ -53,6 +53,7 @@ def test_intervals_that_promise_too_much_are_named(monkeypatch: pytest.MonkeyPat
     prior = bn.Gamma(0.3)
     assert "too narrow for single entries" in repr(bn.fit(X, bn.Model(3, W=prior, H=prior), engine=ENGINE))
     assert "too narrow" not in repr(bn.fit(X, bn.Model(3, W=bn.Gamma(1.0), H=bn.Gamma(1.0)), engine=ENGINE))
+    assert "too narrow for masses" in repr(bn.fit(X, rank=3, likelihood=bn.Gaussian(), engine=ENGINE))
     assert "intervals_of_mean_field" not in named(bn.fit(X, bn.Model(3, H=bn.Dirichlet(0.5)), engine=ENGINE))
     monkeypatch.setattr("bayesnmf.posterior.MOST_WORK", 0)
     assert "intervals_of_mean_field" in named(bn.fit(X, rank=3, engine=ENGINE))

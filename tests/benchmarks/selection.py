@@ -5,7 +5,8 @@ each set, and which a later run goes on from; "page", which prints the table of 
 measures nothing. Everything at its defaults: neither the number nor the likelihood is given.
 
 poisson, overdispersed, catalogue-K, sparse: the generators of Zito and Miller (2024) and of Landy et al. (2025), with
-profiles from Dirichlet(.25). compound, gaussian, gamma: intensities, also times 1e-6 and 1e6. nothing, independent,
+profiles from Dirichlet(.25). compound, gaussian, gamma: intensities, also times 1e-6 and 1e6; compound-666 has as many
+samples as the songbird recording. nothing, independent,
 shifted-*: no shared structure.
 dependent-*: a gain for each feature that drifts within trials, with groups and without; control: activities drift and
 the noise does not. swimmer, biliary (in BAYESNMF_BENCH_DATA), songbird-*, ca1-*: real data, and other seeds.
@@ -58,11 +59,11 @@ def zito(seed: int, n: int, dispersion: float) -> Case:
     return Case(*catalogue(seed, n=n, dispersion=dispersion), 10)
 
 
-def compound(seed: int) -> Case:
-    """100 x 80, 5 parts, gamma jumps, 93% zeros."""
+def compound(seed: int, n: int = 100) -> Case:
+    """n x 80, 5 parts, gamma jumps, 93% zeros: 7 jumps a sample."""
     rng = np.random.default_rng([seed, 5])
     H = rng.dirichlet(np.full(80, 0.1), 5)
-    mean = rng.gamma(0.5, 2.0, (100, 5)) @ H
+    mean = rng.gamma(0.5, 2.0, (n, 5)) @ H
     number = rng.poisson(mean * 7 / mean.mean() / 80)
     return Case(np.where(number > 0, rng.gamma(np.maximum(1.5 * number, 0.1), 0.2), 0.0), H, 5)
 
@@ -155,6 +156,7 @@ STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
     "nothing": (20, nothing),
     "independent": (20, independent),
     "compound": (20, compound),
+    "compound-666": (20, lambda seed: compound(seed, 666)),
     "gaussian": (20, gaussian),
     "gamma": (20, gamma),
     **{
