@@ -14,7 +14,7 @@ from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, split_negative
 from ._programs import fit_program
 from ._random import Seed, key_of
-from ._resolve import auto_model, resolve
+from ._resolve import resolve
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
 from .engines import CAVI, Engine
@@ -26,6 +26,9 @@ from .model import Model
 from .posterior import Posterior
 from .result import Agreement, Fit, Projection
 from .sampled import Sampled
+
+DEFAULT_MAX_RANK = 25
+"""Most components that are looked at when the rank is to be found."""
 
 
 def fit(
@@ -56,8 +59,9 @@ def fit(
         Or a NumPyro program of your own, ``program(X, *, n, m, rank)`` with sites W (n, rank), H (rank, m) and an
         observed X, for `NUTS` and `SVI`; see "Your own program" in the README.
     rank : int or "auto"
-        Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down; `bayesnmf.select_rank`
-        asks evidence of several kinds.
+        Number of components. "auto" asks `bayesnmf.select_rank` for up to 25, or the model's rank, which takes from ten
+        seconds to minutes; what it says is `Fit.selection`. A model with `shrinkage` finds the number by that alone,
+        from its rank down.
     likelihood : Likelihood, optional
         Left out: `Gaussian` where X has negative entries; `Poisson` for counts, and under `MAP` for all else;
         `CompoundPoisson` for intensities under the others.
@@ -107,11 +111,29 @@ def fit(
     if not isinstance(engine, Engine):
         raise EngineError(f"Expected engine to be an engine object, such as bn.MAP(); got {engine!r}.")
     auto = isinstance(rank, str) and rank == "auto"
-    if auto:
-        model = auto_model(model, likelihood, table.shape)
-    model = _stated(model, None if auto else rank, likelihood)
+    model = _stated(Model(DEFAULT_MAX_RANK) if auto and model is None else model, None if auto else rank, likelihood)
     table = without_negative(table, model.likelihood, negative)
+    if auto and model.shrinkage is None:
+        if init is not None:
+            raise ModelError('init has a number of components, and rank="auto" asks for it: leave one of them out.')
+        return _fit_selected(table, model, engine, seed)
     return fit_table(table, model, engine, seed, None if init is None else _start(init, model, table))
+
+
+def _fit_selected(table: Table, model: Model, engine: Engine, seed: Seed) -> Fit:
+    """Return the fit with as many components as data speak for, and at most the model's rank."""
+    from .rank._select import select  # which asks for fits itself
+
+    resolve(model, table, engine)  # what cannot be fitted is said before the search
+    posterior = engine if isinstance(engine, CAVI) else CAVI(starts=engine.starts, precision=engine.precision)
+    selection = select(table, model, posterior, seed)
+    found = selection.fit
+    if posterior is not engine:
+        likelihood = model.likelihood or type(found.model.parts[0])()
+        found = fit_table(table, replace(model, rank=selection.best, likelihood=likelihood), engine, seed)
+    own = {finding.name for finding in found.warnings}
+    more = tuple(finding for finding in selection.warnings if finding.name not in own)
+    return replace(found, selection=selection, warnings=found.warnings + more)
 
 
 def without_negative(table: Table, likelihood: Likelihood | None, negative: Negative) -> Table:

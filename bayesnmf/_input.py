@@ -86,7 +86,7 @@ class Table:
         if self.weight is not None:
             partial = (a * s) @ (self.weight @ (b * o))
             exposure = exposure - partial if self.is_sparse else partial
-        return float(total / exposure)
+        return float(total / exposure) if exposure > 0 else 0.0
 
     @property
     def spread(self) -> np.ndarray:

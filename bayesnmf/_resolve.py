@@ -11,17 +11,7 @@ from ._input import Table, refuse_unobserved
 from .engines import CAVI, MAP, Engine, Gibbs
 from .likelihoods import CompoundPoisson, Gaussian, Likelihood, Poisson
 from .model import Model
-from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior
-
-DEFAULT_MAX_RANK = 25
-"""Components that shrinkage starts from when the rank is to be found."""
-
-
-def auto_model(model: Model | None, likelihood: Likelihood | None, shape: tuple[int, int]) -> Model:
-    """Return the model that finds its rank by shrinkage."""
-    if model is None:
-        return Model(min(DEFAULT_MAX_RANK, *shape), likelihood, shrinkage=ARD())
-    return model if model.shrinkage is not None else replace(model, shrinkage=ARD())
+from .priors import Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior
 
 
 def resolve(model: Model, table: Table, engine: Engine) -> Model:

@@ -55,7 +55,7 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Parameters
     ----------
     n_components : int or "auto"
-        Number of components. "auto" finds it by shrinkage (`ARD`), from 25 or min(n, m) down.
+        Number of components. "auto" asks `bayesnmf.select_rank`; `fit_.selection` says why.
     likelihood : {"auto", "poisson", "negative_binomial", "compound_poisson", "gaussian", "gamma"} or Likelihood
         What the entries of X are, given their mean. "auto" is what `bayesnmf.fit` takes X for: with "cavi" whole
         numbers are Poisson, other non-negative values CompoundPoisson; with "map" non-negative X is Poisson; X with
@@ -164,8 +164,6 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             raise AttributeError(
                 "components_std_ needs a posterior, and engine='map' gives one point. Use engine='cavi'."
             )
-        if self.n_components_ == 0:
-            return np.zeros_like(self.components_)
         try:
             variance = posterior.variance("H")
         except EngineError as error:
@@ -198,7 +196,7 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def inverse_transform(self, X: MatrixLike) -> np.ndarray:
         """Return the mean (n_samples, n_features) at activities X (n_samples, n_components_), as `transform` gives."""
         check_is_fitted(self)
-        X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_min_features=0)
+        X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
         if X.shape[1] != self.n_components_:
             raise DataError(
                 f"Expected activities of {self.n_components_} components, as transform gives; got {X.shape[1]} columns."
@@ -299,8 +297,6 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return int(self.random_state) if isinstance(self.random_state, Integral) else drawn.randint(2**31 - 1)
 
     def _activities(self, X: Any) -> np.ndarray:
-        if self.n_components_ == 0:
-            return np.zeros((X.shape[0], 0))
         # a sample of zeros has a posterior too, but data of nothing else have no level to start from
         nothing = self.fit_.posterior is not None and not np.any((X if isinstance(X, np.ndarray) else X.data) > 0)
         if nothing:

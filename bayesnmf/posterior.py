@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ._errors import EngineError
@@ -157,10 +158,12 @@ class Posterior:
         return float(self._response_of(W, H, self._of_columns).log_det) / -2
 
     @property
-    def events(self) -> np.ndarray | None:
-        """Events of X that each component is thought to have made, (k,); None where noise is not made of events."""
+    def events(self) -> np.ndarray:
+        """Events of X that each component is thought to have made; its square over variances for Gaussian noise."""
         if isinstance(self.H, TruncatedNormals):
-            return None
+            W, H = self.means
+            variance = np.asarray(self.likelihood.variance_at(jnp.zeros(H.shape)))
+            return (W**2).sum(0) * (H**2 / variance).sum(1)
         return np.asarray(self.H.shape - self.prior_H.shape, float).sum(1)
 
     def _response_of(self, W: Moved, H: Moved, of_columns: bool) -> Response:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .plotting import FitPlots
     from .posterior import Method, Name, Posterior
+    from .rank import RankSelection
     from .sampled import Sampled
 
 NEAR = 0.9
@@ -150,6 +151,8 @@ class Fit:
         q(W) q(H), or draws, of a posterior engine.
     likelihood_chosen : bool
         Whether the likelihood was left out, and chosen by what X is.
+    selection : RankSelection or None
+        What `rank="auto"` found, as `bayesnmf.select_rank` returns it. Not written by `save`.
     versions : dict
         Versions of what it was made with.
     """
@@ -175,6 +178,7 @@ class Fit:
     rate_W: np.ndarray
     posterior: Posterior | Sampled | None = None
     likelihood_chosen: bool = False
+    selection: RankSelection | None = None
     versions: dict[str, str] = field(default_factory=_versions)
 
     @property

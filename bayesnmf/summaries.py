@@ -103,6 +103,8 @@ def describe(fit: Fit) -> str:
     for name, value in fit.noise.items():
         low, high = np.min(value), np.max(value)
         lines.append(f"  noise      {name} {low:.4g}" + ("" if np.ndim(value) == 0 else f" to {high:.4g}"))
+    if fit.selection is not None:
+        lines.append(f"  rank       {fit.selection.reason}")
     if fit.likelihood_chosen:
         lines.append(f"  likelihood {likelihood} was chosen, since X {_reason(fit)}; likelihood= takes another")
     if fit.posterior is not None and fit.model.likelihood is not None:

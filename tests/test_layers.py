@@ -25,6 +25,7 @@ UPWARD = {
     ("result", "datatree"): "Fit.to_datatree",
     ("result", "plotting"): "Fit.plot",
     ("result", "_storage"): "Fit.save",
+    ("_fit", "rank"): 'rank="auto"',
     ("rank", "plotting"): "RankSelection.plot",
 }
 HEAVY = {"numpyro", "arviz", "matplotlib", "sklearn", "pandas", "xarray", "scipy", "typer", "rich", "pooch"}

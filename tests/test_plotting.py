@@ -37,7 +37,7 @@ def named() -> pd.DataFrame:
 
 
 def empty() -> bn.Fit:
-    fit = bn.fit(counts(), rank="auto", engine=ENGINE)
+    fit = bn.fit(counts(), bn.Model(8, shrinkage=bn.ARD()), engine=ENGINE)
     agreement = replace(fit.agreement, rank=np.zeros(3, int), cosine=np.zeros((3, 0)))
     return replace(fit, W=fit.W[:, :0], H=fit.H[:0], rate_W=fit.rate_W[:0], agreement=agreement)
 
@@ -66,7 +66,7 @@ FITS = {
     "posterior, stopped early": stopped_early,
     "posterior, mean field": mean_field,
     "names": lambda: bn.fit(named(), rank=3, engine=ENGINE),
-    "shrinkage": lambda: bn.fit(counts(), rank="auto", engine=ENGINE),
+    "shrinkage": lambda: bn.fit(counts(), bn.Model(8, shrinkage=bn.ARD()), engine=ENGINE),
     "rank 0": empty,
     "rank 1, one start": lambda: bn.fit(counts(), rank=1, engine=replace(ENGINE, starts=1)),
     "many features": lambda: bn.fit(counts(30, 300), rank=2, engine=ENGINE),

@@ -13,7 +13,7 @@ import bayesnmf as bn
 @pytest.mark.smoke
 def test_ard_finds_ten_of_ten_profiles() -> None:
     X, profiles = catalogue(seed=0)
-    fit = bn.fit(X, rank="auto", engine=bn.MAP(starts=3))
+    fit = bn.fit(X, bn.Model(25, shrinkage=bn.ARD()), engine=bn.MAP(starts=3))
     assert fit.rank == 10
     assert recovered(fit, profiles) == (1.0, 1.0)
     assert len(fit.relevance) == 25
@@ -23,7 +23,10 @@ def test_ard_finds_ten_of_ten_profiles() -> None:
 
 def test_precisions_agree() -> None:
     X, _ = catalogue(seed=1)
-    fits = [bn.fit(X, rank="auto", engine=bn.MAP(starts=2, precision=p)) for p in ("float32", "float64")]
+    fits = [
+        bn.fit(X, bn.Model(25, shrinkage=bn.ARD()), engine=bn.MAP(starts=2, precision=p))
+        for p in ("float32", "float64")
+    ]
     assert fits[0].rank == fits[1].rank
     assert fits[0].objective == pytest.approx(fits[1].objective, rel=1e-5)
 
@@ -52,7 +55,9 @@ def test_twins_are_merged() -> None:
 
 
 def test_noise_alone_is_said_by_name() -> None:
-    fit = bn.fit(np.random.default_rng(0).poisson(0.05, (40, 30)), rank="auto", engine=bn.MAP(starts=2))
+    fit = bn.fit(
+        np.random.default_rng(0).poisson(0.05, (40, 30)), bn.Model(25, shrinkage=bn.ARD()), engine=bn.MAP(starts=2)
+    )
     assert fit.rank <= 1
     assert {w.name for w in fit.warnings} & {"collapsed_to_zero", "collapsed_to_one"}
 

@@ -141,6 +141,41 @@ def test_positive_values_with_multiplicative_noise() -> None:
     assert found.plot().get_xlabel() == "components"
 
 
+def test_one_door(selections: list[Any]) -> None:
+    X = counts()[0]
+    fit = bn.fit(X, bn.Model(7), rank="auto", engine=bn.CAVI(starts=3))
+    assert fit.selection is not None
+    assert fit.selection.table.equals(selections[0].table)
+    np.testing.assert_array_equal(fit.H, selections[0].fit.H)
+    assert selections[0].reason in repr(fit)
+    with pytest.raises(bn.ModelError, match='rank="auto" asks for it'):
+        bn.fit(X, rank="auto", init=fit)
+    with pytest.raises(bn.ModelError, match="has no mode"):
+        bn.fit(X, bn.Model(7, W=bn.Gamma(0.5)), rank="auto", engine=bn.MAP())
+
+
+def test_the_rank_is_that_of_the_selection_under_another_engine() -> None:
+    fit = bn.fit(counts()[0], bn.Model(4), rank="auto", engine=bn.MAP(starts=2))
+    assert (fit.rank, fit.engine) == (3, bn.MAP(starts=2))
+    assert fit.selection is not None
+    assert "hits_max_rank" not in {w.name for w in fit.warnings}
+
+
+def test_one_sample_and_whole_numbers_below_zero() -> None:
+    assert bn.select_rank(counts()[0][:1] + 1, starts=2).best == 1
+    found = bn.select_rank(counts()[0][:20] - 3.0, ranks=[1, 2], starts=2)
+    assert found.noise.chosen == "Gaussian"
+
+
+def test_noise_round_zero_has_one_component_however_many_are_empty() -> None:
+    """All fits are empty then, and log k! would be for the most components."""
+    X = np.random.default_rng(0).normal(size=(24, 15))
+    found = bn.select_rank(X, ranks=[1, 2, 4], starts=1)
+    assert found.best == 1
+    assert "no_more_than_surrogates" in {w.name for w in found.warnings}
+    assert np.isneginf(found.table["evidence"][[2, 4]]).all()
+
+
 def test_which_noise_data_may_have() -> None:
     X = np.array([[1.0, 2.0], [3.0, 4.0]])
     assert list(candidates(read(X))) == ["Poisson", "NegativeBinomial"]

@@ -93,13 +93,13 @@ CASES: dict[str, Any] = {
     "given variances": lambda: bn.fit(
         counts(), rank=2, likelihood=bn.Gaussian(variance=np.linspace(0.1, 1, 9)), engine=ENGINE
     ),
-    "shrinkage": lambda: bn.fit(counts(), rank="auto", engine=ENGINE),
+    "shrinkage": lambda: bn.fit(counts(), bn.Model(8, shrinkage=bn.ARD()), engine=ENGINE),
     "gamma": lambda: bn.fit(counts(), bn.Model(2, W=bn.Gamma(1.5), H=bn.Gamma(2.0, mean=1.0)), engine=ENGINE),
     "negative": lambda: bn.fit(
         counts() - 2.0, rank=2, likelihood=bn.BetaDivergence(0.5), engine=ENGINE, negative="split"
     ),
     "a JAX key": lambda: bn.fit(counts(), rank=2, engine=replace(ENGINE, precision="float64"), seed=jax.random.key(1)),
-    "rank 0": lambda: empty(bn.fit(counts(), rank="auto", engine=ENGINE)),
+    "rank 0": lambda: empty(bn.fit(counts(), bn.Model(8, shrinkage=bn.ARD()), engine=ENGINE)),
     "one of each": lambda: bn.fit(np.array([[3.0]]), rank=1, engine=replace(ENGINE, starts=1)),
     "posterior": lambda: believed(named(), groups=np.arange(18) % 3),
     "posterior of 32-bit data, shrinkage": lambda: believed(

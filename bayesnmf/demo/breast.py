@@ -6,6 +6,8 @@ import pandas as pd
 
 from .._fit import fit as fit_matrix
 from ..likelihoods import Likelihood, NegativeBinomial, Poisson
+from ..model import Model
+from ..priors import ARD
 from ..report import figure
 from ..result import Fit
 from ._story import Stage, Story
@@ -18,7 +20,7 @@ def tell(stage: Stage) -> Story:
 
     def found_under(likelihood: Likelihood) -> Fit:
         with stage.console.status(f"Finding signatures by shrinkage, {type(likelihood).__name__} noise"):
-            return fit_matrix(X, rank="auto", likelihood=likelihood, engine=stage.posterior)
+            return fit_matrix(X, Model(25, likelihood, shrinkage=ARD()), engine=stage.posterior)
 
     fit, plain = found_under(NegativeBinomial()), found_under(Poisson())
     gain = fit.elbo - plain.elbo

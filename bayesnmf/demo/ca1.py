@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from .._fit import fit as fit_matrix
 from .._places import Places, find_places, place_curve, spatial_information
 from ..likelihoods import Poisson
+from ..model import Model
 from ..plotting import COLOURS
+from ..priors import ARD
 from ..report import markdown_table
 from ..result import Fit
 from ._story import Stage, Story
@@ -38,7 +40,7 @@ def tell(stage: Stage) -> Story:
     recording, console = stage.recording, stage.console
     X = pd.DataFrame(recording.X, columns=list(recording.feature_names))
     with console.status(f"Finding the rank by shrinkage, {stage.mode.starts} starts"):
-        mode = fit_matrix(X, rank="auto", likelihood=Poisson(), engine=stage.mode)
+        mode = fit_matrix(X, Model(25, Poisson(), shrinkage=ARD()), engine=stage.mode)
     with console.status("From the mode to a posterior, and how its parts move together"):
         fit = fit_matrix(X, rank=mode.rank, likelihood=Poisson(), engine=stage.posterior, init=mode)
     lead = [

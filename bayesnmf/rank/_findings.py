@@ -27,10 +27,10 @@ FEW = 10
 """Independent samples, or groups, below which their resampling says little."""
 
 
-def of_search(answers: dict[str, int], best: int, top: int, ranks: list[int] | None) -> list[Finding]:
-    """Return what must be said of the number: at an end, or not settled."""
+def of_search(answers: dict[str, int], best: int, top: int, least_side: int, ranks: list[int] | None) -> list[Finding]:
+    """Return what must be said of the number: at an end that could be elsewhere, or not settled."""
     found, shrunk = [], answers["shrinkage"]
-    if best == top and ranks is None:
+    if best == top < least_side and ranks is None:
         found.append(Finding("hits_max_rank", f"the answer is the most that was looked at, {top}: raise max_rank."))
     if shrunk <= 1 < best:
         text = f"shrinkage kept {shrunk} components, the answer is {best}: events are few for shrinkage."

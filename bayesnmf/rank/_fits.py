@@ -20,7 +20,7 @@ MOST_WORK = 1e12
 """Operations of a linear response up to which the evidence decides; for larger X the ELBO does."""
 
 EMPTY = 1.0
-"""Events that a component must hold; with fewer it is its prior, and none."""
+"""Events that a component beside others must hold; with fewer it is its prior, and none."""
 
 WORTH = 1.0
 """Nats by which a fit from the rank above must be better than those from random starts to take their place."""
@@ -96,8 +96,8 @@ def _evidence(fit: Fit) -> float:
     assert isinstance(fit.posterior, Posterior)
     if fit.posterior.work > MOST_WORK or not fit.posterior.has_response:
         return np.nan
-    events = fit.posterior.events
-    if events is not None and np.any(events[fit.posterior.known :] < EMPTY):
+    known = fit.posterior.known
+    if fit.rank > max(known, 1) and np.any(fit.posterior.events[known:] < EMPTY):
         return -np.inf
     try:
         return fit.evidence

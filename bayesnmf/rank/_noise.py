@@ -33,6 +33,9 @@ LEAST_ADDED = 0.01
 ENDS = 0.05
 """Share of samples, or groups, at either end whose gain is drawn in to that of the next."""
 
+LOWEST = -1e30
+"""Log density that stands for none at all, so that differences are numbers."""
+
 BLUR = 0.05
 """Share of independent rows and columns in what is predicted."""
 
@@ -42,10 +45,11 @@ MOST_ENTRIES = 2**23
 
 def candidates(table: Table) -> dict[str, Likelihood]:
     """Return the likelihoods that data of this kind may have, the plainest first."""
-    if table.is_counts:
-        found: list[Likelihood] = [Poisson(), NegativeBinomial()]
-    elif table.least < 0:
+    found: list[Likelihood]
+    if table.least < 0:
         found = [Gaussian()]
+    elif table.is_counts:
+        found = [Poisson(), NegativeBinomial()]
     elif table.least == 0:  # an exact zero is an event, which the others do not have
         found = [CompoundPoisson()]
     else:
@@ -71,7 +75,7 @@ def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work
     if len(given) == 1:
         return Noise(chosen), modes
     values = {name: done.values for name, done in found.items()}
-    if table.is_counts:
+    if chosen == "Poisson":
         other = "NegativeBinomial"
         gain, error = _gain(values[other], values[chosen])
         if gain > max(SURE * error, LEAST_GAIN) and _adds(modes[other]) > LEAST_ADDED:
@@ -99,7 +103,8 @@ def _gain(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     The winsorized sum and its error (Yuen 1974): a sample that only one of them cannot explain must not decide alone,
     nor hide with its spread what all others say.
     """
-    drawn_in = np.clip(one - other, *np.quantile(one - other, [ENDS, 1 - ENDS]))
+    gain = np.maximum(one, LOWEST) - np.maximum(other, LOWEST)
+    drawn_in = np.clip(gain, *np.quantile(gain, [ENDS, 1 - ENDS]))
     return float(drawn_in.sum()), standard_error(drawn_in) / (1 - 2 * ENDS)
 
 

@@ -205,7 +205,7 @@ def _selected(
     answers |= {"bic": int(rows["bic"].idxmin()), "elbow": elbow(rows.index.to_numpy(), rows["error"].to_numpy())}
     shared = structure(table, generator(seed, 2))
     findings = [
-        *of_search(answers, best, top, ranks), *of_fit(chosen, table), *of_structure(shared),
+        *of_search(answers, best, top, min(table.shape), ranks), *of_fit(chosen, table), *of_structure(shared),
     ]  # fmt: skip
     again = work.run("resampled data", lambda i: resampled(table, chosen, own.recipe.rough, i), range(RESAMPLES))
     back = np.mean([done.values for done in again.values()], 0)

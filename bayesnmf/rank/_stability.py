@@ -81,7 +81,7 @@ def cophenetic(W: np.ndarray, H: np.ndarray) -> float:
     own = share.argmax(2)[:, np.linspace(0, W.shape[1] - 1, min(W.shape[1], MOST_SAMPLES)).astype(int)]
     apart = 1 - np.mean(own[:, :, None] == own[:, None, :], 0)
     distance = squareform(apart, checks=False)
-    if np.ptp(distance) == 0:
+    if len(distance) == 0 or np.ptp(distance) == 0:
         return 1.0
     return float(cophenet(average(distance), distance)[0])
 
