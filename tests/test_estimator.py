@@ -89,13 +89,6 @@ def test_auto_is_the_rank_of_the_library(name: str, engine: type) -> None:
     assert found.transform(X).shape == (24, 2)
 
 
-def test_nothing_but_noise_is_said() -> None:
-    X = np.random.default_rng(0).normal(size=(24, 15))
-    with pytest.warns(UserWarning, match="no_more_than_surrogates"):
-        found = BayesianNMF(engine="map", starts=2).fit(X)
-    assert found.transform(X).shape == (24, found.n_components_)
-
-
 def test_transform_is_fit_transform_and_close_to_the_fit(fitted: BayesianNMF) -> None:
     X = planted()
     np.testing.assert_array_equal(model().fit_transform(X), fitted.transform(X))

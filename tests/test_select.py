@@ -154,13 +154,6 @@ def test_one_door(selections: list[Any]) -> None:
         bn.fit(X, bn.Model(7, W=bn.Gamma(0.5)), rank="auto", engine=bn.MAP())
 
 
-def test_the_rank_is_that_of_the_selection_under_another_engine() -> None:
-    fit = bn.fit(counts()[0], bn.Model(4), rank="auto", engine=bn.MAP(starts=2))
-    assert (fit.rank, fit.engine) == (3, bn.MAP(starts=2))
-    assert fit.selection is not None
-    assert "hits_max_rank" not in {w.name for w in fit.warnings}
-
-
 def test_one_sample_and_whole_numbers_below_zero() -> None:
     assert bn.select_rank(counts()[0][:1] + 1, starts=2).best == 1
     found = bn.select_rank(counts()[0][:20] - 3.0, ranks=[1, 2], starts=2)
@@ -222,7 +215,7 @@ def test_starts_from_above_lack_one_of_the_smallest_and_keep_what_is_known() -> 
     np.testing.assert_array_equal(H[:, 1], fit.H[[1, 2, 1]])
 
 
-def test_components_without_events_are_no_candidates() -> None:
+def test_components_without_events_and_saddles_are_no_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of four that are fitted to one: the evidence is not asked."""
     X = np.random.default_rng(0).poisson(np.outer(np.arange(1, 41), np.random.default_rng(0).gamma(1, 3, 20)))
     four = bn.fit(X, rank=4, likelihood=bn.Poisson(), engine=bn.CAVI(starts=3))
@@ -231,6 +224,8 @@ def test_components_without_events_are_no_candidates() -> None:
     assert _evidence(four) == -np.inf
     one = bn.fit(X, rank=1, likelihood=bn.Poisson(), engine=bn.CAVI(starts=1))
     assert _evidence(one) == one.evidence
+    monkeypatch.setattr("bayesnmf.rank._fits.MOST_CORRECTION", -1.0)
+    assert _evidence(one) == -np.inf
     for none in (np.nan, -np.inf):
         assert score({1: Done(one, np.array([none, 2.0]))}) == ("elbo", {1: 2.0})
 

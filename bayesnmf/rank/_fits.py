@@ -22,6 +22,9 @@ MOST_WORK = 1e12
 EMPTY = 1.0
 """Events that a component beside others must hold; with fewer it is its prior, and none."""
 
+MOST_CORRECTION = 1.2
+"""Nats for each entry of W and H by which evidence may exceed the ELBO: beyond, the expansion about q does not hold."""
+
 WORTH = 1.0
 """Nats by which a fit from the rank above must be better than those from random starts to take their place."""
 
@@ -92,7 +95,7 @@ def score(found: Found) -> tuple[str, dict[int, float]]:
 
 
 def _evidence(fit: Fit) -> float:
-    """Return the evidence, NaN where it takes too much work; -inf for no optimum, and for components that are empty."""
+    """Return the evidence, NaN where it is too much work; -inf for empty components, no optimum, or nearly a saddle."""
     assert isinstance(fit.posterior, Posterior)
     if fit.posterior.work > MOST_WORK or not fit.posterior.has_response:
         return np.nan
@@ -100,6 +103,7 @@ def _evidence(fit: Fit) -> float:
     if fit.rank > max(known, 1) and np.any(fit.posterior.events[known:] < EMPTY):
         return -np.inf
     try:
-        return fit.evidence
+        soft = fit.posterior.distance > MOST_CORRECTION * (fit.W.size + fit.H[known:].size)
+        return -np.inf if soft else fit.evidence
     except EngineError:
         return -np.inf
