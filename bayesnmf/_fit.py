@@ -64,7 +64,7 @@ def fit(
         from its rank down.
     likelihood : Likelihood, optional
         Left out: `Gaussian` where X has negative entries; `Poisson` for counts, and under `MAP` for all else;
-        `CompoundPoisson` for intensities under the others.
+        `CompoundPoisson` for intensities under the others. With ``rank="auto"``: chosen by data, as `select_rank` does.
     engine : CAVI, Gibbs, NUTS, SVI or MAP, optional
         Algorithm and its options. Left out: `CAVI`, a posterior in seconds. `Gibbs` and `NUTS` draw from the exact one.
         `SVI` climbs the evidence bound by stochastic gradients, on batches of rows too. `MAP` is plain NMF.

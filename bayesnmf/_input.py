@@ -75,7 +75,7 @@ class Table:
 
     @property
     def level(self) -> float:
-        """Mean of |X|, offsets divided out: the size of an entry of W H."""
+        """Mean of |X|, offsets divided out: the size of an entry of W H; 0 where nothing is observed."""
         n, m = self.shape
         s = np.ones(n) if self.row_factor is None else self.row_factor
         o = np.ones(m) if self.col_factor is None else self.col_factor

@@ -55,7 +55,8 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Parameters
     ----------
     n_components : int or "auto"
-        Number of components. "auto" asks `bayesnmf.select_rank`; `fit_.selection` says why.
+        Number of components. "auto" asks `bayesnmf.select_rank`, which chooses the noise too where that is
+        left out; `fit_.selection` says why.
     likelihood : {"auto", "poisson", "negative_binomial", "compound_poisson", "gaussian", "gamma"} or Likelihood
         What the entries of X are, given their mean. "auto" is what `bayesnmf.fit` takes X for: with "cavi" whole
         numbers are Poisson, other non-negative values CompoundPoisson; with "map" non-negative X is Poisson; X with

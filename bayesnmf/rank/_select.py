@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .._errors import EngineError, ModelError
-from .._fit import without_negative
+from .._fit import DEFAULT_MAX_RANK, without_negative
 from .._input import Negative, Table, read
 from .._random import Seed, generator, key_of
 from .._runs import bars, claim
@@ -42,7 +42,7 @@ def select_rank(
     X: MatrixLike,
     *,
     ranks: list[int] | None = None,
-    max_rank: int = 25,
+    max_rank: int = DEFAULT_MAX_RANK,
     likelihood: Likelihood | None = None,
     starts: int = 5,
     seed: Seed = 0,

@@ -75,12 +75,12 @@ class RankSelection:
         X), neither for noise without a posterior by `CAVI`, and "held_out". And what people know from the literature,
         without a vote: "bic" (the least), "elbow" (of the reconstruction error).
     table : pandas.DataFrame
-        A row for each number of components that was fitted. ``evidence``: `Fit.evidence`; -inf where a component
-        holds less than one event, or the fit is at no optimum; NaN where X is too large. ``elbo``: the bound alone,
-        with log k!, since every order of the components is an equal mode. ``held_out``: log density, in nats, of the
-        part of X that was left out; ``held_out_error``: standard error of its difference to the best, over samples
-        (groups where these are given). ``starts``: share of the other starts in which a component comes back, least
-        over components. Without a vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette``
+        A row for each number of components that was fitted. ``evidence``: `Fit.evidence`; -inf where a component holds
+        less than one event, or the fit is at no optimum or nearly a saddle; NaN where X is too large. ``elbo``: the
+        bound alone, with log k!, since every order of the components is an equal mode. ``held_out``: log density, in
+        nats, of the part of X that was left out; ``held_out_error``: standard error of its difference to the best, over
+        samples (groups where these are given). ``starts``: share of the other starts in which a component comes back,
+        least over components. Without a vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette``
         (of the starts).
     recurrence : array of shape (best,)
         Share of fits to resampled samples, or groups, in which each component of `fit` comes back.
@@ -139,7 +139,7 @@ class RankSelection:
         score = self.table[self.decided_by]
         others = score.drop(self.best)
         if np.isinf(others.max()):
-            return f"{self.best} by {name}; no other has a fit at an optimum without empty components"
+            return f"{self.best} by {name}; no other has a fit at a sound optimum without empty components"
         return f"{self.best} by {name}; next best {others.idxmax()}, {score[self.best] - others.max():.1f} nats below"
 
     def __repr__(self) -> str:

@@ -6,8 +6,7 @@ measures nothing. Everything at its defaults: neither the number nor the likelih
 
 poisson, overdispersed, catalogue-K, sparse: the generators of Zito and Miller (2024) and of Landy et al. (2025), with
 profiles from Dirichlet(.25). compound, gaussian, gamma: intensities, also times 1e-6 and 1e6; compound-666 has as many
-samples as the songbird recording. nothing, independent,
-shifted-*: no shared structure.
+samples as the songbird recording. nothing, independent, *-shifted: no shared structure.
 dependent-*: a gain for each feature that drifts within trials, with groups and without; control: activities drift and
 the noise does not. swimmer, biliary (in BAYESNMF_BENCH_DATA), songbird-*, ca1-*: real data, and other seeds.
 """
