@@ -15,11 +15,50 @@ from ._types import Array, Side
 from .likelihoods import Likelihood
 
 
+class Entries(NamedTuple):
+    """Non-zeros of a matrix by their place in a flattened tile, (tiles, most); padded by places outside."""
+
+    place: Array
+    value: Array
+
+    def of(self, dense: Array) -> jax.Array:
+        """Return what a tile has at these places; 1 for those outside."""
+        return dense.ravel().at[self.place].get(mode="fill", fill_value=1)
+
+    def fill(self, value: Array, shape: tuple[int, ...]) -> jax.Array:
+        """Return a tile with values at these places and 0 elsewhere."""
+        flat = jnp.zeros(shape[0] * shape[1], value.dtype)
+        flat = flat.at[self.place].set(value, mode="drop", indices_are_sorted=True, unique_indices=True)
+        return flat.reshape(shape)
+
+
 class Tile(NamedTuple):
-    """Some rows of X: values (r, m), and weights (r, m) where they are not all 1. Missing: x = 0, weight = 0."""
+    """Some rows of X: values (r, m), and weights (r, m) where they are not all 1. Missing: x = 0, weight = 0.
+
+    `entries` are the values again, where X is held by its non-zeros.
+    """
 
     x: Array
     weight: Array | None
+    entries: Entries | None = None
+
+    def each(
+        self, likelihood: Likelihood, of: Callable[..., tuple[Array, ...]], lo: Array, hi: Array
+    ) -> tuple[Array, ...]:
+        """Return values of ``of(x, lo, hi)``, entry by entry: bounds, their halves, or noise terms.
+
+        Under a linear background they are affine in hi where x is 0, and only the other entries are computed.
+        """
+        if self.entries is None or likelihood.background != "linear":
+            return of(self.x, lo, hi)
+        at, ends = self.entries.of(hi), jnp.array([1, 2], hi.dtype)
+        x, low = jnp.append(self.entries.value, 0 * ends), jnp.append(self.entries.of(lo), ends)
+        values = []
+        for found in of(x, low, jnp.append(at, ends)):
+            slope = found[-1] - found[-2]
+            start = found[-2] - slope
+            values.append(slope * hi + start + self.entries.fill(found[:-2] - (slope * at + start), hi.shape))
+        return tuple(values)
 
 
 class Moments(NamedTuple):
@@ -57,13 +96,6 @@ class Gram(NamedTuple):
     negative: jax.Array | None
     gram: jax.Array
     weight: Array
-
-
-class Entries(NamedTuple):
-    """Non-zeros of a sparse matrix by their place in a flattened tile, (tiles, most); padded by places outside."""
-
-    place: Array
-    value: Array
 
 
 @pytree
@@ -138,7 +170,7 @@ class Data:
             outer = [_scaled(a, self.row_weight, 0) for a in left]
 
         def halves(tile: Tile, *w: Array) -> list[Array]:
-            parts = likelihood.halves(tile.x, *self._means(w, right))
+            parts = tile.each(likelihood, likelihood.halves, *self._means(w, right))
             return [p if tile.weight is None else p * tile.weight for p in (parts[:1] if free else parts)]
 
         if side == "W":
@@ -201,11 +233,14 @@ class Data:
 
         With `spent` its profile in the noise.
         """
-        of = likelihood.bound if spent is None else partial(likelihood.profile, spent=spent)
         left, right = self._offset(W, H)
 
         def by_row(tile: Tile, *w: Array) -> list[Array]:
-            bound = _scaled(of(tile.x, *self._means(w, right)), self.col_weight, 1)
+            lo, hi = self._means(w, right)
+            (bound,) = tile.each(likelihood, lambda *at: (likelihood.bound(*at),), lo, hi)
+            if spent is not None:
+                bound = bound + likelihood.adjustment(hi, spent)
+            bound = _scaled(bound, self.col_weight, 1)
             return [jnp.sum(bound if tile.weight is None else bound * tile.weight, 1)]
 
         return jnp.sum(_scaled(self._map(by_row, *left)[0], self.row_weight, 0))
@@ -219,7 +254,8 @@ class Data:
         row = ones if self.row_weight is None else self.row_weight
 
         def by_column(tile: Tile, lo: Array, hi: Array, r: Array) -> list[Array]:
-            terms = likelihood.noise_terms(tile.x, *self._means((lo, hi), right), spent)
+            of = partial(likelihood.noise_terms, spent=spent)
+            terms = tile.each(likelihood, of, *self._means((lo, hi), right))
             weight = jnp.ones_like(tile.x) if tile.weight is None else tile.weight
             return [jnp.stack([r @ (term * weight) for term in terms]), r @ weight]
 
@@ -279,14 +315,10 @@ class Data:
 
     def _tile(self, held: Any) -> Tile:
         x, weight = held
-        if not isinstance(x, Entries):
-            return Tile(x, weight)
-        return Tile(self._fill(x), None if weight is None else 1 - self._fill(weight))
-
-    def _fill(self, entries: Entries) -> jax.Array:
-        flat = jnp.zeros(self.rows * self.shape[1], entries.value.dtype)
-        flat = flat.at[entries.place].set(entries.value, mode="drop", indices_are_sorted=True, unique_indices=True)
-        return flat.reshape(self.rows, self.shape[1])
+        shape = self.rows, self.shape[1]
+        if isinstance(weight, Entries):
+            weight = 1 - weight.fill(weight.value, shape)
+        return Tile(x.fill(x.value, shape), weight, x) if isinstance(x, Entries) else Tile(x, weight)
 
     def _tiled(self, rows: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(r.reshape(-1, self.rows, *r.shape[1:]) for r in rows)

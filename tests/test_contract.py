@@ -125,7 +125,28 @@ def test_sparse_data_are_held_by_their_nonzeros() -> None:
     from bayesnmf.engines._prepare import make_data
 
     X = sp.random_array((3000, 4000), density=0.01, rng=np.random.default_rng(0), format="csr")
-    data = make_data(read(X), 1.0, 1.0, np.dtype("float32"))
+    data = make_data(read(X), bn.Poisson(), 1.0, 1.0, np.dtype("float32"))
     assert isinstance(data.x, Entries)
     held = data.x.place.nbytes + data.x.value.nbytes
     assert held < 3 * 8 * X.nnz
+
+
+def test_dense_intensities_that_are_mostly_zero_are_held_by_the_others_in_steps() -> None:
+    """A part of X, or its rows drawn again, have the shapes of X and run its program; more would be dense again."""
+    from bayesnmf._input import read
+    from bayesnmf.data import Entries
+    from bayesnmf.engines._prepare import make_data
+
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((40, 30)) < 0.1, rng.gamma(2.0, 1.0, (40, 30)), 0.0)
+    part = np.where(rng.random(X.shape) < 0.75, X, 0.0)
+    many = np.where(rng.random(X.shape) < 0.5, 1.5, 0.0)
+    whole, some, dense = (
+        make_data(read(x), bn.CompoundPoisson(), 1.0, 1.0, np.dtype("float32")).x for x in (X, part, many)
+    )
+    assert isinstance(whole, Entries)
+    assert isinstance(some, Entries)
+    assert whole.value.shape == some.value.shape == (1, 150)
+    own = jax.tree.map(lambda a: a[0], whole)
+    np.testing.assert_allclose(own.fill(own.value, X.shape), X, rtol=1e-6)
+    assert not isinstance(dense, Entries)

@@ -106,7 +106,7 @@ def case(likelihood: Likelihood, holder: str, beside: str, monkeypatch: pytest.M
     monkeypatch.setattr(engine, "ENTRIES_IN_TILE", rows * X.shape[1])
     monkeypatch.setattr(engine, "DENSE_TILE", rows * X.shape[1])
     table = read(HOLDERS[holder](X), **extra)
-    data = engine.make_data(table, 1.0, 1.0, np.dtype("float64"))
+    data = engine.make_data(table, likelihood, 1.0, 1.0, np.dtype("float64"))
     weight = np.broadcast_to(extra.get("weights", 1.0), X.shape) * extra.get("observed", np.ones(X.shape))
     s, o = extra.get("size_factors", np.ones(24)), extra.get("opportunities", np.ones(15))
     rng = np.random.default_rng(1)
@@ -152,9 +152,11 @@ def test_sums_value_and_noise_equal_plain_loops(
 
     bound = np.asarray(likelihood.bound(x, low, high))
     np.testing.assert_allclose(data.value(likelihood, Wp, Hp), (weight * bound).sum(), rtol=1e-10)
-    if likelihood.learned:
-        total, count = data.noise(likelihood, Wp, Hp)
-        terms = np.asarray(jnp.stack(likelihood.noise_terms(x, low, high)))
+    for spent in (0.0, 0.2) if likelihood.learned else ():
+        profile = np.asarray(likelihood.profile(x, low, high, spent))
+        np.testing.assert_allclose(data.value(likelihood, Wp, Hp, spent), (weight * profile).sum(), rtol=1e-10)
+        total, count = data.noise(likelihood, Wp, Hp, spent)
+        terms = np.asarray(jnp.stack(likelihood.noise_terms(x, low, high, spent)))
         np.testing.assert_allclose(total, (weight * terms).sum(1), rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(count, weight.sum(0), rtol=1e-12)
 

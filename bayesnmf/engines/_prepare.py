@@ -129,7 +129,7 @@ class Prepared:
         if model.shrinkage is not None:
             new = max(model.rank - model.known_rows, 1)
             self.shrinkage = model.shrinkage.resolved(level, table.shape, new, W, H)
-        self.data = make_data(table, self.unit, self.level, dtype)
+        self.data = make_data(table, given, self.unit, self.level, dtype)
 
     def array(self, a: Any) -> jax.Array:
         """Return `a` on the device, in the engine's precision."""
@@ -188,16 +188,22 @@ ENTRIES_IN_TILE = 2**20
 DENSE_TILE = 2**25
 """Largest tile of dense X: bounds the memory of the mean."""
 
+FEW, STEPS = 0.25, 8
+"""Share of entries other than 0 up to which dense X is held by these alone, where zeros have a formula of their own;
+and the parts of a tile by which the room for them grows, so that parts and resampled rows of X share a program."""
 
-def make_data(table: Table, unit: float, level: float, dtype: np.dtype) -> Data:
+
+def make_data(table: Table, likelihood: Likelihood, unit: float, level: float, dtype: np.dtype) -> Data:
     """Return the table as tiles, in the engine's unit and precision."""
     n, m = table.shape
-    rows = max(1, min(n, (ENTRIES_IN_TILE if table.is_sparse else DENSE_TILE) // m))
+    looked_up = likelihood.background == "linear" and likelihood.support != "counts"  # counts are computed sooner
+    by_entry = table.is_sparse or (looked_up and np.mean(table.values != 0) < FEW)
+    rows = max(1, min(n, (ENTRIES_IN_TILE if by_entry else DENSE_TILE) // m))
     tiles = -(-n // rows)
     padding = tiles * rows - n
 
-    def hold(matrix: Any, divide: float = 1.0) -> Any:
-        if table.is_sparse:
+    def hold(matrix: Any, by_entry: bool, divide: float = 1.0) -> Any:
+        if by_entry:
             return _entries(matrix, rows, tiles, divide, dtype)
         dense = np.zeros((tiles * rows, m), dtype)
         np.divide(matrix, divide, out=dense[:n], casting="unsafe")
@@ -210,7 +216,7 @@ def make_data(table: Table, unit: float, level: float, dtype: np.dtype) -> Data:
     if row_weight is None and padding:
         row_weight = np.ones(n)
     return Data(
-        hold(table.X, unit), None if table.weight is None else hold(table.weight),
+        hold(table.X, by_entry, unit), None if table.weight is None else hold(table.weight, table.is_sparse),
         vector(row_weight, padding), vector(table.col_weight), vector(table.row_factor, padding),
         vector(table.col_factor),
         jnp.asarray(level * 1e-12, dtype), rows, (n, m), table.least < 0,
@@ -219,13 +225,19 @@ def make_data(table: Table, unit: float, level: float, dtype: np.dtype) -> Data:
 
 def _entries(matrix: Any, rows: int, tiles: int, divide: float, dtype: np.dtype) -> Entries:
     n, m = matrix.shape
-    matrix.sort_indices()
-    bounds = matrix.indptr[np.minimum(np.arange(tiles + 1) * rows, n)]
-    most = max(int(np.diff(bounds).max()), 1)
+    dense = isinstance(matrix, np.ndarray)
+    if dense:
+        place_of, values = np.flatnonzero(matrix), matrix[matrix != 0]
+        bounds = np.searchsorted(place_of, np.minimum(np.arange(tiles + 1) * rows, n) * m)
+    else:
+        matrix.sort_indices()
+        bounds, values = matrix.indptr[np.minimum(np.arange(tiles + 1) * rows, n)], matrix.data
+        place_of = np.repeat(np.arange(n), np.diff(matrix.indptr)) * m + matrix.indices
+    step = -(-rows * m // STEPS) if dense else 1
+    most = -(-max(int(np.diff(bounds).max()), 1) // step) * step
     place = np.tile(rows * m + np.arange(most, dtype=np.int32), (tiles, 1))
     value = np.zeros((tiles, most), dtype)
-    row = np.repeat(np.arange(n), np.diff(matrix.indptr))
     for t, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-        place[t, : stop - start] = (row[start:stop] - t * rows) * m + matrix.indices[start:stop]
-        value[t, : stop - start] = matrix.data[start:stop] / divide
+        place[t, : stop - start] = place_of[start:stop] - t * rows * m
+        value[t, : stop - start] = values[start:stop] / divide
     return Entries(jnp.asarray(place), jnp.asarray(value))

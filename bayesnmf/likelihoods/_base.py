@@ -39,8 +39,8 @@ class Likelihood:
     The multiplicative step then has exponent ``1 / (q - p)`` and cannot lower the likelihood
     (Févotte and Idier 2011, Neural Computation 23, 2421).
 
-    `background` says what entries with x = 0 cost in `down`: "linear" when down = `slope` everywhere, "quadratic" when
-    down = v / variance, "dense" otherwise.
+    `background` says what entries with x = 0 cost in `down`: "linear" when down = `slope` everywhere (and the variance
+    is in proportion to the mean), "quadratic" when down = v / variance, "dense" otherwise.
 
     Noise parameters that are learned are positive leaves. `noise_terms` and `update_noise` say how; by custom they
     are a
@@ -162,12 +162,16 @@ class Likelihood:
         return self
 
     def profile(self, x: Array, lo: Array, hi: Array, spent: Array | float) -> jax.Array:
-        """Return `bound` less what fitting W and H took out of the noise: ``bound + spent / 2 log variance``.
+        """Return `bound` less what fitting W and H took out of the noise."""
+        return self.bound(x, lo, hi) + self.adjustment(hi, spent)
+
+    def adjustment(self, hi: Array, spent: Array | float) -> jax.Array:
+        """Return ``spent / 2 log variance``, for the share of the observations that W and H have spent.
 
         For Gaussian noise that divides the squared residuals by the observations less those that were spent (Cox and
-        Reid 1987, JRSS B 49, 1). `spent` is their share.
+        Reid 1987, JRSS B 49, 1).
         """
-        return self.bound(x, lo, hi) + spent / 2 * jnp.log(self.variance_at(hi))
+        return spent / 2 * jnp.log(self.variance_at(hi))
 
     def noise_terms(self, x: Array, lo: Array, hi: Array, spent: Array | float = 0.0) -> tuple[Array, ...]:
         """Return what `update_noise` needs summed over entries, to raise `profile`."""
