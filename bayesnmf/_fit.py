@@ -190,27 +190,26 @@ def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
         return Projection(np.zeros((table.shape[0], 0)), fit.warnings)
     if not np.any(table.values > 0):
         return Projection(np.zeros((table.shape[0], fit.rank)))
+    result, engine = activities(fit, table)
+    course = course_findings(result.info, result.best, engine)
+    if fit.posterior is None:
+        return Projection(result.W[0], course)
+    assert result.beliefs is not None
+    posterior = fit.posterior.projected(result.beliefs.W, table)
+    return Projection(posterior.means[0], course + tuple(interval_findings(posterior)), posterior)
+
+
+def activities(fit: Fit, table: Table) -> tuple[EngineResult, Engine]:
+    """Return what the fit's engine makes of new samples at the fit's H (CAVI for draws), and that engine."""
     likelihood = fit.model.likelihood
     if likelihood is not None and likelihood.learned:
         likelihood = replace(likelihood, learned=False)  # type: ignore[type-var]
     model = replace(fit.model, rank=fit.rank, likelihood=likelihood, shrinkage=None, known=None)
     engine: Any = CAVI(precision=fit.engine.precision) if isinstance(fit.posterior, Sampled) else fit.engine
     engine = replace(engine, starts=1)
-    W0, key = np.full((table.shape[0], fit.rank), table.level), jax.random.key(0)
-    if fit.posterior is None:
-        result = engine.run(model, table, key, (W0, fit.H), (fit.H, fit.rate_W))
-        return Projection(
-            result.W[0],
-            course_findings(result.info, result.best, engine),
-        )
-    result = engine.run(model, table, key, (W0, fit.H), fit.posterior.beliefs)
-    assert result.beliefs is not None
-    posterior = fit.posterior.projected(result.beliefs.W, table)
-    return Projection(
-        posterior.means[0],
-        course_findings(result.info, result.best, engine) + tuple(interval_findings(posterior)),
-        posterior,
-    )
+    fixed = (fit.H, fit.rate_W) if fit.posterior is None else fit.posterior.beliefs
+    W0 = np.full((table.shape[0], fit.rank), table.level)
+    return engine.run(model, table, jax.random.key(0), (W0, fit.H), fixed), engine
 
 
 def refit(fit: Fit, engine: Engine, seed: Seed) -> Fit:

@@ -16,7 +16,7 @@ from .summaries import feature_names, intervals
 if TYPE_CHECKING:
     from .rank import RankSelection
 
-KEPT, DROPPED, HELD = "#0072B2", "#BBBBBB", "#D55E00"
+KEPT, DROPPED, HELD, CROSSED = "#0072B2", "#BBBBBB", "#D55E00", "#009E73"
 COLOURS = "cividis"
 """Read alike by all colour vision, and in grey print."""
 
@@ -220,15 +220,17 @@ class FitPlots:
 
 
 def selection(found: RankSelection, ax: Axes | None = None) -> Axes:
-    """Draw the evidence, or its bound, and the held-out score below their best. See `RankSelection.plot`."""
+    """Draw the evidence, or its bound, and the held-out scores below their best. See `RankSelection.plot`."""
     ax = _axes(ax, width=6)
     ranks, table = found.table.index.to_numpy(), found.table
     drawn = [("held_out", HELD, "s", "held-out log density")]
+    if "bi_cross" in table:
+        drawn.append(("bi_cross", CROSSED, "^", "bi-cross-validation"))
     if found.decided_by != "held_out":
         drawn.insert(0, (found.decided_by, KEPT, "o", {"elbo": "ELBO"}.get(found.decided_by, found.decided_by)))
     for column, colour, marker, name in drawn:
         below = (table[column].max() - table[column]).where(np.isfinite(table[column]))
-        error = table["held_out_error"] if column == "held_out" else None
+        error = table.get(f"{column}_error")
         says = found.answers[column]
         ax.errorbar(ranks, below, error, color=colour, marker=marker, ms=4, capsize=2, label=f"{name}: {says}")
     ax.axvline(

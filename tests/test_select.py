@@ -6,12 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 from helpers import recovered
 
 import bayesnmf as bn
 from bayesnmf._input import read
 from bayesnmf.rank._fits import _evidence, score
-from bayesnmf.rank._held_out import thinned
+from bayesnmf.rank._held_out import Crossed, thinned
 from bayesnmf.rank._noise import LEAST_ADDED, _adds, _gain, candidates, instead
 from bayesnmf.rank._search import Descent, without_one
 from bayesnmf.rank._select import _dense
@@ -39,7 +40,9 @@ def test_the_answer_is_right_and_the_same_with_another_seed(selections: list[Any
     for found in selections:
         assert found.noise.chosen == "Poisson"
         assert found.best == found.fit.rank == 3
-        assert found.answers == {"shrinkage": 3, "evidence": 3, "elbo": 3, "held_out": 3, "bic": 3, "elbow": 3}
+        assert found.answers == dict.fromkeys(
+            ("shrinkage", "evidence", "elbo", "held_out", "bi_cross", "bic", "elbow"), 3
+        )
         assert recovered(found.fit, counts()[1]) == (1.0, 1.0)
         assert found.warnings == ()
         assert found.table["evidence"].idxmax() == found.table["elbo"].idxmax() == 3
@@ -111,6 +114,40 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_answer(
     assert repr(found) == repr(expected)
     with pytest.raises(bn.EngineError, match="another run left"):
         bn.select_rank(counts()[0] + 1, **options)
+
+
+@pytest.mark.parametrize("groups", [None, np.repeat(np.arange(12), 5)])
+def test_bi_cross_validation_is_a_projection_by_half_of_the_features(groups: np.ndarray | None) -> None:
+    """Learned from half of the samples, or groups; the same by the doors that users have, and by scipy."""
+    X = counts()[0]
+    crossed = Crossed(read(X, groups=groups), Recipe(bn.Model(3, bn.Poisson()), bn.CAVI(starts=2), 0, 8))
+    learned = {tuple(row) for row in crossed.learned.X}
+    one, other = crossed.halves
+    new = one.X + other.X
+    assert crossed.learned.shape == X.shape
+    assert len(learned) == len(new) == 30
+    assert learned | {tuple(row) for row in new} == {tuple(row) for row in X}
+    np.testing.assert_array_equal(one.weight + other.weight, np.ones_like(new))
+    if groups is not None:
+        owners = {tuple(row): g for row, g in zip(X, groups, strict=True)}
+        assert not {owners[row] for row in learned} & {owners[tuple(row)] for row in new}
+
+    fit = bn.fit(crossed.learned.X, rank=3, likelihood=bn.Poisson(), engine=bn.CAVI(starts=2))
+    expected = np.zeros(len(new))
+    for given in (one, other):
+        mean = fit.project(new, observed=given.weight > 0).W @ fit.H
+        expected += np.where(given.weight > 0, 0, scipy.stats.poisson(mean).logpmf(new)).sum(1)
+    if groups is not None:
+        expected = np.bincount(np.unique(one.groups, return_inverse=True)[1], expected)
+    np.testing.assert_allclose(crossed.score(3).values, expected, rtol=1e-3)
+
+
+def test_bi_cross_validation_needs_two_samples_with_data() -> None:
+    recipe = Recipe(bn.Model(1, bn.Poisson()), bn.CAVI(starts=1), 0, 8)
+    assert Crossed(read(np.ones((4, 3))), recipe).possible
+    assert not Crossed(read(np.ones((1, 3))), recipe).possible
+    assert not Crossed(read(np.ones((4, 1))), recipe).possible
+    assert not Crossed(read(np.eye(1, 6).repeat(2, 1).reshape(2, 6)), recipe).possible
 
 
 class Recording:

@@ -14,6 +14,9 @@ from ._structure import blocks_of, residual_correlation
 APART = 0.1
 """Share of the rank by which kinds of evidence may differ before it is said; 1 is always allowed."""
 
+VOICES = ("shrinkage", "held_out", "bi_cross")
+"""Kinds of evidence that are listened to beside the one that decides."""
+
 SHARED = 3.0
 """Standard deviations above shifted copies of X from which features share something."""
 
@@ -38,9 +41,9 @@ def of_search(answers: dict[str, int], best: int, top: int, least_side: int, ran
     if shrunk == top > best:
         found.append(Finding("not_pruned", f"shrinkage kept all {top} components: it says nothing about the number."))
     allowed = max(1, APART * best)
-    others = {name: answers[name] for name in ("shrinkage", "held_out") if abs(answers[name] - best) > allowed}
+    others = [f"{name} says {answers[name]}" for name in VOICES if abs(answers.get(name, best) - best) > allowed]
     if others:
-        text = ", ".join(f"{name} says {k}" for name, k in others.items())
+        text = ", ".join(others)
         found.append(
             Finding(
                 "criteria_disagree",

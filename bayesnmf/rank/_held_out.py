@@ -1,4 +1,4 @@
-"""How well one part of X predicts an independent other part."""
+"""How well one part of X predicts another: of the same samples by thinning, of new samples by bi-cross-validation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._fit import activities
 from .._input import Table
 from .._random import generator
 from .._types import Array
 from ..engines._prepare import dense_rows
 from ..likelihoods import Likelihood
 from ..result import Fit
+from ._structure import some_rows
 from ._work import Done, Recipe
 
 SHARE = 0.75
@@ -32,8 +34,9 @@ class Held:
     least: int
 
     @classmethod
-    def of(cls, units: dict[int, np.ndarray]) -> Held:
+    def of(cls, found: dict[int, Done]) -> Held:
         """Compare the log densities of samples, or groups, by rank."""
+        units = {k: done.values for k, done in found.items()}
         score = {k: float(each.sum()) for k, each in units.items()}
         best = max(score, key=lambda k: score[k])
         error = {k: standard_error(each - units[best]) for k, each in units.items()}
@@ -58,6 +61,43 @@ class Thinned:
         """Return the log density of what was left out, by sample or group, under k components."""
         mean = self.recipe.fit(self.part, k)[0].mean * (1 - SHARE) / SHARE
         return Done(None, log_density(self.noise.of_part(1 - SHARE), mean, self.rest))
+
+
+class Crossed:
+    """Half of the samples to learn H from, and of the others half of the features to predict by the other half.
+
+    Bi-cross-validation (Owen and Perry 2009). Groups stay whole. Which half of the features is given is turned round.
+    """
+
+    def __init__(self, table: Table, recipe: Recipe):
+        random = generator(recipe.seed, 4)
+        n, m = table.shape
+        units = np.arange(n) if table.groups is None else np.unique(table.groups, return_inverse=True)[1]
+        count = units.max() + 1
+        learned = np.isin(units, random.permutation(count)[: -(-count // 2)])
+        # as many rows as X has, so that nothing is compiled anew
+        self.learned = some_rows(table, np.resize(np.flatnonzero(learned), n))
+        new = np.flatnonzero(~learned)[: max(CHUNK // m, 1)]
+        rows = dense_rows(table, new)
+        half = random.permutation(m) < m // 2
+        groups = None if table.groups is None else table.groups[new]
+        bare = replace(some_rows(table, new), row_weight=None, col_weight=None, groups=groups)
+        self.halves = [replace(bare, X=np.where(side, rows.x, 0), weight=rows.weight * side) for side in (half, ~half)]
+        self.recipe = recipe
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is something in each part: X of one sample, or of one that is not all zeros, has no others."""
+        return all(min(part.shape) > 0 and part.level > 0 for part in (self.learned, *self.halves))
+
+    def score(self, k: int) -> Done:
+        """Return the log density of what was left out, by sample or group, under k components."""
+        fit, _ = self.recipe.fit(self.learned, k)
+        total = []
+        for given, rest in (self.halves, self.halves[::-1]):
+            found, _ = activities(fit, given)
+            total.append(log_density(fit.model.parts[0], found.W[0] @ found.H[0], rest))
+        return Done(None, np.sum(total, 0))
 
 
 def thinned(table: Table, likelihood: Likelihood, mean: np.ndarray, share: float, random: np.random.Generator) -> Table:

@@ -18,7 +18,7 @@ from ..priors import ARD
 from ..result import Fit
 from ._held_out import log_density, standard_error
 from ._selection import Noise
-from ._stability import some_rows
+from ._structure import some_rows
 from ._work import Done, Work, fit_of, loose
 
 LEFT_OUT = 0.1

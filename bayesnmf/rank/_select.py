@@ -23,13 +23,13 @@ from ..likelihoods import Likelihood
 from ..model import Model
 from ._findings import of_fit, of_search, of_structure
 from ._fits import COLUMNS, Fits, score
-from ._held_out import Held, Thinned
+from ._held_out import Crossed, Held, Thinned
 from ._noise import LEAST_GAIN, candidates, choose_noise, instead
 from ._search import PATIENCE, Found, look_around
 from ._selection import Noise, RankSelection
 from ._stability import RESAMPLES, elbow, resampled
 from ._structure import structure
-from ._work import Done, Recipe, Work, fit_of
+from ._work import Recipe, Work, fit_of
 
 MOST_DENSE = 2**24
 """Entries of sparse X up to which it is held dense."""
@@ -66,8 +66,11 @@ def select_rank(
        57; Dharamshi et al. 2025, JASA 120, 511). Components and activities of one predict the other. The least rank
        within one standard error of the best. For `GammaNoise`, which has no posterior by `CAVI`, modes are compared in
        this way instead of 2, and the best rank is the answer.
-    4. *Recurrence*: components of the answer in fits to samples, or groups, drawn with replacement.
-    5. *Surrogates*: whether features go together more than they do when each is shifted in time by itself.
+    4. *Bi-cross-validation* (Owen and Perry 2009, Ann. Appl. Stat. 3, 564): components of half of the samples, or
+       groups; of the others, activities by half of the features, at random, which predict the other half. Again the
+       least rank within one standard error of the best.
+    5. *Recurrence*: components of the answer in fits to samples, or groups, drawn with replacement.
+    6. *Surrogates*: whether features go together more than they do when each is shifted in time by itself.
 
     The noise is judged by a tenth of the entries that are left out, under shrinkage from `max_rank` components: too few
     look like noise. Counts are taken for `Poisson` unless `NegativeBinomial` predicts better by more than two standard
@@ -173,8 +176,9 @@ def _selected(
         pad = -(-(max(modes[noise.chosen].rank, 1) + PATIENCE) // PAD) * PAD
         return Fits(table, Recipe(replace(model, likelihood=likelihood), engine, seed, pad), work)
 
-    def hold_out(data: Thinned, some: list[int]) -> Found:
-        return work.by_rank("held-out data", data.score, some, data.recipe.pad)
+    def hold_out(data: Thinned | Crossed, some: list[int]) -> Found:
+        name = "held-out data" if isinstance(data, Thinned) else "new samples"
+        return work.by_rank(name, data.score, some, data.recipe.pad)
 
     own = fits_under(model.likelihood or candidates(table)[noise.chosen])
     mode = modes[noise.chosen]
@@ -198,10 +202,13 @@ def _selected(
         least = max(model.known_rows, 1)
         found, best = look_around(lambda some: hold_out(data, some), best_held_out, ranks, mode.rank, least, top)
         fits, answers = own.at(list(found)), {}
-    held = Held.of({k: done.values for k, done in found.items()})
+    held = {"held_out": Held.of(found)}
+    crossed = Crossed(table, own.recipe.rough)
+    if crossed.possible:
+        held["bi_cross"] = Held.of(hold_out(crossed, list(fits)))
 
     chosen, rows = fit_of(fits[best]), _table(fits, held)
-    answers = {"shrinkage": modes[noise.chosen].rank, **answers, "held_out": held.least}
+    answers = {"shrinkage": modes[noise.chosen].rank, **answers} | {name: own.least for name, own in held.items()}
     answers |= {"bic": int(rows["bic"].idxmin()), "elbow": elbow(rows.index.to_numpy(), rows["error"].to_numpy())}
     shared = structure(table, generator(seed, 2))
     findings = [
@@ -226,12 +233,12 @@ def _whole(k: Any, name: str) -> int:
     return int(k)
 
 
-def _table(fits: dict[int, Done], held: Held) -> Any:
+def _table(fits: Found, held: dict[str, Held]) -> Any:
     import pandas as pd
 
-    rows = {
-        k: dict(zip(COLUMNS, done.values.tolist(), strict=True))
-        | {"held_out": held.score[k], "held_out_error": held.error[k]}
-        for k, done in sorted(fits.items())
-    }
+    rows = {}
+    for k, done in sorted(fits.items()):
+        rows[k] = dict(zip(COLUMNS, done.values.tolist(), strict=True))
+        for name, own in held.items():
+            rows[k] |= {name: own.score[k], f"{name}_error": own.error[k]}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rank")

@@ -72,16 +72,17 @@ class RankSelection:
         starts, not of random ones; the table has how those agree.
     answers : dict
         What each kind of evidence says by itself: "shrinkage", "evidence" (the answer) and "elbo" (the answer for large
-        X), neither for noise without a posterior by `CAVI`, and "held_out". And what people know from the literature,
-        without a vote: "bic" (the least), "elbow" (of the reconstruction error).
+        X), neither for noise without a posterior by `CAVI`, "held_out" and "bi_cross". And what people know from the
+        literature, without a vote: "bic" (the least), "elbow" (of the reconstruction error).
     table : pandas.DataFrame
         A row for each number of components that was fitted. ``evidence``: `Fit.evidence`; -inf where a component holds
         less than one event, or the fit is at no optimum or nearly a saddle; NaN where X is too large. ``elbo``: the
         bound alone, with log k!, since every order of the components is an equal mode. ``held_out``: log density, in
         nats, of the part of X that was left out; ``held_out_error``: standard error of its difference to the best, over
-        samples (groups where these are given). ``starts``: share of the other starts in which a component comes back,
-        least over components. Without a vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette``
-        (of the starts).
+        samples (groups where these are given). ``bi_cross``, ``bi_cross_error``: the same of features left out of new
+        samples; not there where X has no two samples with data. ``starts``: share of the other starts in which a
+        component comes back, least over components. Without a vote: ``error`` (squared, relative), ``bic``,
+        ``cophenetic``, ``silhouette`` (of the starts).
     recurrence : array of shape (best,)
         Share of fits to resampled samples, or groups, in which each component of `fit` comes back.
     noise : Noise

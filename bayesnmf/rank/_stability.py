@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 
 from .._input import Table
@@ -13,7 +10,7 @@ from ..align import match_rows
 from ..engines._prepare import dense_rows
 from ..result import NEAR, Fit
 from ._held_out import log_density
-from ._structure import blocks_of
+from ._structure import blocks_of, some_rows
 from ._work import Done, Recipe
 
 RESAMPLES = 10
@@ -36,18 +33,6 @@ def resampled(table: Table, fit: Fit, recipe: Recipe, index: int) -> Done:
     back = np.zeros(fit.rank)
     back[match.own] = match.cosine >= NEAR
     return Done(None, back)
-
-
-def some_rows(table: Table, rows: np.ndarray) -> Table:
-    """Return a table of some samples, drawn again or left out, without names and groups."""
-
-    def some(a: Any) -> Any:
-        return None if a is None else a[rows]
-
-    return replace(
-        table, X=table.X[rows], weight=some(table.weight), row_weight=some(table.row_weight),
-        row_factor=some(table.row_factor), groups=None, samples=None,
-    )  # fmt: skip
 
 
 def bic(fit: Fit, table: Table) -> float:

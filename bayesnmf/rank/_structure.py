@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -39,6 +42,18 @@ def blocks_of(table: Table) -> list[np.ndarray]:
         return [np.arange(table.shape[0])]
     labels = np.unique(table.groups, return_inverse=True)[1]
     return [np.flatnonzero(labels == g) for g in range(labels.max() + 1)]
+
+
+def some_rows(table: Table, rows: np.ndarray) -> Table:
+    """Return a table of some samples, drawn again or left out, without names and groups."""
+
+    def some(a: Any) -> Any:
+        return None if a is None else a[rows]
+
+    return replace(
+        table, X=table.X[rows], weight=some(table.weight), row_weight=some(table.row_weight),
+        row_factor=some(table.row_factor), groups=None, samples=None,
+    )  # fmt: skip
 
 
 def _shifted(Z: np.ndarray, blocks: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:

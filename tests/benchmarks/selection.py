@@ -30,8 +30,8 @@ from helpers import catalogue, recovered
 import bayesnmf as bn
 
 FIELDS = (
-    "study", "set", "true", "best", "next", "gap", "noise", "shrinkage", "held_out", "bic", "elbow", "precision",
-    "sensitivity", "recurrence", "z", "warnings", "seconds",
+    "study", "set", "true", "best", "next", "gap", "noise", "shrinkage", "held_out", "bi_cross", "bic", "elbow",
+    "precision", "sensitivity", "recurrence", "z", "warnings", "seconds",
 )  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     return {
         "study": name, "set": seed, "true": case.true, "best": found.best, "next": others.idxmax(),
         "gap": round(score[found.best] - others.max(), 1), "noise": found.noise.chosen,
-        **{key: found.answers[key] for key in ("shrinkage", "held_out", "bic", "elbow")},
+        **{key: found.answers.get(key, "") for key in ("shrinkage", "held_out", "bi_cross", "bic", "elbow")},
         "precision": round(hits[0], 3), "sensitivity": round(hits[1], 3),
         "recurrence": round(float(found.recurrence.min(initial=1)), 2), "z": round(found.structure.z, 1),
         "warnings": " ".join(w.name for w in found.warnings), "seconds": round(seconds, 1),
@@ -231,8 +231,8 @@ def main(words: list[str]) -> None:
 
 def page(rows: list[dict[str, Any]]) -> None:
     """Print a line for each study: how often exact, which numbers, precision and sensitivity, noise, warnings."""
-    print("| study | sets | exact | numbers chosen | precision, sensitivity | noise | warnings | held out |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| study | sets | exact | numbers chosen | precision, sensitivity | noise | warnings | held out | bi-cross |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in dict.fromkeys(row["study"] for row in rows):
         own = [row for row in rows if row["study"] == name]
         exact = sum(row["best"] == row["true"] for row in own) if own[0]["true"] else "-"
@@ -242,7 +242,8 @@ def page(rows: list[dict[str, Any]]) -> None:
         print(
             f"| {name} | {len(own)} | {exact} | {counted(row['best'] for row in own)} | {hit} | "
             f"{', '.join(f'{a} {b}' for a, b in Counter(row['noise'] for row in own).items())} | "
-            f"{', '.join(f'{a} {b}' for a, b in warned.items())} | {counted(row['held_out'] for row in own)} |"
+            f"{', '.join(f'{a} {b}' for a, b in warned.items())} | {counted(row['held_out'] for row in own)} | "
+            f"{counted(row['bi_cross'] for row in own if row['bi_cross'])} |"
         )
 
 
