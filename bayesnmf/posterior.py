@@ -81,7 +81,8 @@ class Posterior:
     @property
     def beliefs(self) -> Beliefs:
         """All that is believed, as the engine has it."""
-        rate = Gammas(np.ones(1), np.ones(1)) if self.rate is None else self.rate
+        nothing = np.ones(len(self.H.mean))
+        rate = Gammas(nothing, nothing) if self.rate is None else self.rate
         return Beliefs(self.W, self.H, self.prior_W, self.prior_H, rate, self.likelihood)
 
     @property
