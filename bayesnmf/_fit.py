@@ -199,8 +199,11 @@ def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
     return Projection(posterior.means[0], course + tuple(interval_findings(posterior)), posterior)
 
 
-def activities(fit: Fit, table: Table) -> tuple[EngineResult, Engine]:
-    """Return what the fit's engine makes of new samples at the fit's H (CAVI for draws), and that engine."""
+def activities(fit: Fit, table: Table, **options: Any) -> tuple[EngineResult, Engine]:
+    """Return what the fit's engine makes of new samples at the fit's H (CAVI for draws), and that engine.
+
+    `options` are those of the engine's run.
+    """
     likelihood = fit.model.likelihood
     if likelihood is not None and likelihood.learned:
         likelihood = replace(likelihood, learned=False)  # type: ignore[type-var]
@@ -209,7 +212,7 @@ def activities(fit: Fit, table: Table) -> tuple[EngineResult, Engine]:
     engine = replace(engine, starts=1)
     fixed = (fit.H, fit.rate_W) if fit.posterior is None else fit.posterior.beliefs
     W0 = np.full((table.shape[0], fit.rank), table.level)
-    return engine.run(model, table, jax.random.key(0), (W0, fit.H), fixed), engine
+    return engine.run(model, table, jax.random.key(0), (W0, fit.H), fixed, **options), engine
 
 
 def refit(fit: Fit, engine: Engine, seed: Seed) -> Fit:

@@ -54,7 +54,7 @@ class Rows(NamedTuple):
     factor: np.ndarray
 
 
-def dense_rows(table: Table, part: slice | np.ndarray, columns: slice = slice(None)) -> Rows:
+def dense_rows(table: Table, part: slice, columns: slice = slice(None)) -> Rows:
     """Return some rows of a table, of all or some features, with all weights and all offsets multiplied out."""
     n, m = table.shape
 

@@ -15,7 +15,7 @@ from .._types import Array
 from ..engines._prepare import dense_rows
 from ..likelihoods import Likelihood
 from ..result import Fit
-from ._structure import some_rows
+from ._structure import parted, some_rows
 from ._work import Done, Recipe
 
 SHARE = 0.75
@@ -77,12 +77,10 @@ class Crossed:
         learned = np.isin(units, random.permutation(count)[: -(-count // 2)])
         # as many rows as X has, so that nothing is compiled anew
         self.learned = some_rows(table, np.resize(np.flatnonzero(learned), n))
-        new = np.flatnonzero(~learned)[: max(CHUNK // m, 1)]
-        rows = dense_rows(table, new)
         half = random.permutation(m) < m // 2
+        new = np.sort(random.permutation(np.flatnonzero(~learned))[: max(CHUNK // m, 1)])
         groups = None if table.groups is None else table.groups[new]
-        bare = replace(some_rows(table, new), row_weight=None, col_weight=None, groups=groups)
-        self.halves = [replace(bare, X=np.where(side, rows.x, 0), weight=rows.weight * side) for side in (half, ~half)]
+        self.halves = parted(replace(some_rows(table, new), groups=groups), np.tile(half, (len(new), 1)))
         self.recipe = recipe
 
     @property
@@ -95,7 +93,7 @@ class Crossed:
         fit, _ = self.recipe.fit(self.learned, k)
         total = []
         for given, rest in (self.halves, self.halves[::-1]):
-            found, _ = activities(fit, given)
+            found, _ = activities(fit, given, pad=self.recipe.pad)
             total.append(log_density(fit.model.parts[0], found.W[0] @ found.H[0], rest))
         return Done(None, np.sum(total, 0))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,14 +9,13 @@ from .._fit import fit_table
 from .._input import Table
 from .._random import Seed, generator
 from ..engines import MAP
-from ..engines._prepare import dense_rows
 from ..likelihoods import CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
 from ..model import Model
 from ..priors import ARD
 from ..result import Fit
 from ._held_out import log_density, standard_error
 from ._selection import Noise
-from ._structure import some_rows
+from ._structure import parted, some_rows
 from ._work import Done, Work, fit_of, loose
 
 LEFT_OUT = 0.1
@@ -124,8 +121,4 @@ def _split(table: Table, rng: np.random.Generator) -> tuple[Table, Table]:
     for axis in (0, 1):  # no sample and no feature is left out whole
         whole = left.all(axis)
         left &= ~np.expand_dims(whole, axis)
-    x = table.X.toarray() if table.is_sparse else table.X
-    bare = replace(table, row_weight=None, row_factor=None, col_weight=None, col_factor=None)
-    weight = dense_rows(bare, slice(None)).weight
-    parts = [replace(table, X=np.where(keep, x, 0), weight=weight * keep) for keep in (~left, left)]
-    return parts[0], parts[1]
+    return parted(table, ~left)

@@ -56,6 +56,14 @@ def some_rows(table: Table, rows: np.ndarray) -> Table:
     )  # fmt: skip
 
 
+def parted(table: Table, inside: np.ndarray) -> tuple[Table, Table]:
+    """Return the table, dense, with the entries of a mask alone; and with the others alone."""
+    bare = replace(table, row_weight=None, row_factor=None, col_weight=None, col_factor=None)
+    rows = dense_rows(bare, slice(None))
+    one, other = (replace(table, X=np.where(side, rows.x, 0), weight=rows.weight * side) for side in (inside, ~inside))
+    return one, other
+
+
 def _shifted(Z: np.ndarray, blocks: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     new = np.empty_like(Z)
     for rows in blocks:
