@@ -28,6 +28,7 @@ from .priors import Exponential as Exponential
 from .priors import Flat as Flat
 from .priors import Gamma as Gamma
 from .priors import HalfNormal as HalfNormal
+from .priors import Inclusion as Inclusion
 from .rank import select_rank as select_rank
 from .result import Fit as Fit
 from .result import match as match

@@ -301,7 +301,9 @@ def _sampled(result: EngineResult, kept: np.ndarray, known: int, table: Table) -
     assert result.draws is not None
     W, H, others = result.draws
     k = W.shape[3]
-    by_component = {name for name in ("rate_W", "rate_H", "scale") if name in others and others[name].ndim == 3}
+    by_component = {
+        name for name in ("rate_W", "rate_H", "scale", "inclusion") if name in others and others[name].ndim == 3
+    }
     others = {name: a[..., kept] if name in by_component else a for name, a in others.items()}
     of_W, of_H = result.priors
     rate = result.rate_W[kept]

@@ -11,7 +11,7 @@ from ._input import Table, refuse_unobserved
 from .engines import CAVI, MAP, Engine, Gibbs
 from .likelihoods import CompoundPoisson, Gaussian, Likelihood, Poisson
 from .model import Model
-from .priors import Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Prior
+from .priors import Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Inclusion, Prior, Scaling
 
 
 def resolve(model: Model, table: Table, engine: Engine) -> Model:
@@ -26,8 +26,11 @@ def resolve(model: Model, table: Table, engine: Engine) -> Model:
     likelihood = model.likelihood
     if likelihood is None:
         likelihood = _likelihood_for(table, engine)
+    if isinstance(model.shrinkage, Inclusion) and not isinstance(engine, Gibbs):
+        raise ModelError("Inclusion is drawn by engine=bn.Gibbs() alone: use that, or shrinkage=bn.ARD().")
     missing: Prior
-    if model.shrinkage is not None:
+    scaled = isinstance(model.shrinkage, Scaling)
+    if scaled:
         missing = Exponential()
     else:
         missing = Flat() if isinstance(engine, MAP) else Gamma(shape=None)
@@ -36,8 +39,8 @@ def resolve(model: Model, table: Table, engine: Engine) -> Model:
     if isinstance(model.shrinkage, Compressive):
         W, H = model.W or missing, model.H or Dirichlet(0.5)
     else:
-        W = model.W or (model.H if model.shrinkage is not None and model.H is not None else missing)
-        H = model.H or (model.W if model.shrinkage is not None and model.W is not None else missing)
+        W = model.W or (model.H if scaled and model.H is not None else missing)
+        H = model.H or (model.W if scaled and model.W is not None else missing)
     model = replace(model, likelihood=likelihood, W=W, H=H)
     model.check(table.shape[1])
     _check_support(likelihood, table)
@@ -47,6 +50,8 @@ def resolve(model: Model, table: Table, engine: Engine) -> Model:
         _check_posterior(model, W, H, table)
         if isinstance(engine, (CAVI, Gibbs)):
             _check_conjugate(likelihood, W, H)
+        if isinstance(model.shrinkage, Inclusion) and likelihood.background == "quadratic":
+            raise ModelError("Inclusion is not for Gaussian noise: use shrinkage=bn.ARD(), or bn.select_rank(X).")
     if model.shrinkage is not None:
         model.shrinkage.check(W, H)
     return model
@@ -92,7 +97,7 @@ def _check_posterior(model: Model, W: Prior, H: Prior, table: Table) -> None:
             )
     if isinstance(W, Dirichlet):
         raise ModelError("Dirichlet is for rows of H; use Gamma() for W.")
-    if model.shrinkage is not None and (W.shape is None or H.shape is None):
+    if isinstance(model.shrinkage, Scaling) and (W.shape is None or H.shape is None):
         raise ModelError("Under shrinkage shapes are not learned: use Gamma(shape=...) with a number.")
     if isinstance(model.shrinkage, Compressive) and likelihood.support != "counts":
         raise ModelError(f"Compressive is for counts, not for {type(likelihood).__name__}: use ARD().")

@@ -21,7 +21,7 @@ from .engines._truncated import TruncatedNormals
 from .likelihoods import BetaDivergence, CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
 from .model import Model
 from .posterior import Posterior
-from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal
+from .priors import ARD, Compressive, Dirichlet, Exponential, Flat, Gamma, HalfNormal, Inclusion
 from .result import Agreement, Fit
 from .sampled import Sampled
 
@@ -53,6 +53,7 @@ CLASSES: dict[str, type] = {
         Dirichlet,
         ARD,
         Compressive,
+        Inclusion,
         *ENGINES,
         Conditional,
         *FAMILIES,

@@ -9,7 +9,7 @@ import numpy as np
 from ._errors import ModelError
 from ._pytree import pytree
 from .likelihoods import Likelihood
-from .priors import Flat, Prior, Shrinkage
+from .priors import Flat, Prior, Scaling, Shrinkage
 
 
 @pytree
@@ -30,7 +30,7 @@ class Model:
     W, H : Prior, optional
         Left out: `Flat` under `MAP`; under posterior engines `Gamma` with its shape and mean learned; `Exponential`
         under `ARD`.
-    shrinkage : ARD or Compressive, optional
+    shrinkage : ARD, Compressive or Inclusion, optional
         Prior that finds the number of components.
     known : array of shape (r, m), optional
         The first r rows of H, kept as they are up to their scale.
@@ -78,8 +78,8 @@ class Model:
                 part.check()
         if self.known is not None:
             _check_known(np.asarray(self.known), self.rank, m)
-        if self.shrinkage is not None:
-            _check_shrinkage(self)
+        if isinstance(self.shrinkage, Scaling):
+            _check_scales(self)
 
 
 def _check_known(known: np.ndarray, rank: int, m: int) -> None:
@@ -94,7 +94,7 @@ def _check_known(known: np.ndarray, rank: int, m: int) -> None:
         raise ModelError(f"Row {empty[0]} of known is zero everywhere. Drop it.")
 
 
-def _check_shrinkage(model: Model) -> None:
+def _check_scales(model: Model) -> None:
     for name, prior in (("W", model.W), ("H", model.H)):
         if isinstance(prior, Flat):
             raise ModelError(

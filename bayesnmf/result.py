@@ -15,6 +15,7 @@ from ._errors import EngineError, Finding
 from ._types import MatrixLike
 from .align import Match, match_rows
 from .model import Model
+from .priors import Inclusion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,8 +119,8 @@ class Fit:
     H : array of shape (rank, m)
         Components, each row summing to 1. Known rows come first, then the others by mass.
     relevance : array of shape (model.rank,)
-        How strongly each of the model's components is needed, those kept first: `ARD`'s relevance, else the share of
-        mass.
+        How strongly each of the model's components is needed, those kept first: `ARD`'s relevance, the probability of
+        `Inclusion`, else the share of mass.
     model : Model
         The model that was used, with nothing left out; of a program of your own its rank alone.
     engine : MAP, CAVI, Gibbs, NUTS or SVI
@@ -200,6 +201,23 @@ class Fit:
     def share(self) -> np.ndarray:
         """Share of the mass of W H that is each component's, (rank,)."""
         return self.mass / max(self.mass.sum(), np.finfo(float).tiny)
+
+    @property
+    def inclusion(self) -> np.ndarray:
+        """P(component is there | X), (rank,), of a fit whose model has `Inclusion`.
+
+        >>> import numpy as np, bayesnmf as bn
+        >>> X = np.random.default_rng(0).poisson(np.outer(np.arange(1, 9), np.ones(6)))
+        >>> model = bn.Model(2, shrinkage=bn.Inclusion(steps=20))
+        >>> bn.fit(X, model, engine=bn.Gibbs(chains=2, warmup=50, draws=50)).inclusion.shape
+        (1,)
+        """
+        if not isinstance(self.model.shrinkage, Inclusion):
+            raise EngineError(
+                "Only a model with indicators says whether a component is there: shrinkage=bn.Inclusion(), "
+                "engine=bn.Gibbs()."
+            )
+        return self.relevance[: self.rank]
 
     @property
     def plot(self) -> FitPlots:

@@ -119,8 +119,8 @@ class Sampled:
     def convergence(self) -> dict[str, tuple[float, float, float]]:
         """R-hat, bulk and tail effective sample size, of what label switching cannot spoil.
 
-        Of the log joint, of the masses sorted in each draw, and of `ENTRIES` entries of W H spread over X: the worst
-        of each.
+        Of the log joint, of the masses sorted in each draw, of `ENTRIES` entries of W H spread over X, and of how many
+        components there are, where they come and go: the worst of each.
         """
         n, m = self.W.shape[2], self.H.shape[3]
         random = np.random.default_rng(0)
@@ -130,6 +130,9 @@ class Sampled:
             "masses": np.sort(self.W.sum(2), 2),
             "entries": np.einsum("cdek,cdke->cde", self.W[:, :, i], self.H[..., j]),
         }
+        number = self.others.get("components")
+        if number is not None and np.ptp(number):
+            quantities["components"] = number[..., None]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # chains that did not move have no variance
             return {name: _convergence(values) for name, values in quantities.items()}

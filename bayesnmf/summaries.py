@@ -8,7 +8,7 @@ import numpy as np
 
 from ._errors import EngineError
 from .posterior import Name
-from .priors import Prior
+from .priors import Prior, Scaling
 from .result import NO_INTERVAL, Fit
 from .sampled import Sampled
 
@@ -148,7 +148,7 @@ def _priors(fit: Fit) -> str:
     assert fit.posterior is not None
     _, W, H = fit.model.parts
     text = ", ".join(_prior(side, prior) for side, prior in (("W", W), ("H", H)))
-    if fit.model.shrinkage is not None:
+    if isinstance(fit.model.shrinkage, Scaling):
         text += f", scaled by {type(fit.model.shrinkage).__name__}"
     learned = [name.replace("rate", "mean").replace("_", " of ") for name in fit.posterior.learned]
     return text + (f"; learned: {', '.join(learned)}" if learned else "")

@@ -12,10 +12,11 @@ from .._pytree import pytree
 from .._types import Array, Side
 from ..data import Data, Moments
 from ..likelihoods import Likelihood, Poisson
-from ..priors import SHAPES, Dirichlet, Prior
+from ..priors import SHAPES, Dirichlet, Prior, log_inclusion
 from . import _truncated
 from ._events import Positive, means, share_out
 from ._families import Conditional
+from ._inclusion import Pseudo, switch
 from ._slice import slice_within
 from ._truncated import Squares
 from ._variational import Shared
@@ -24,7 +25,9 @@ from ._variational import Shared
 class Draw(NamedTuple):
     """What the next sweep needs, and what is kept: factors, parameters of their priors, the noise.
 
-    `rate_W` and `rate_H` are (k,): one number throughout where shrinkage does not own them.
+    `rate_W` and `rate_H` are (k,): one number throughout where shrinkage does not own them. `on` (k,) is 1 for
+    components that are there and 0 for those that are not, whose W and H are then what they might be; None where all
+    are there.
     """
 
     W: Array
@@ -34,6 +37,12 @@ class Draw(NamedTuple):
     rate_W: Array
     rate_H: Array
     likelihood: Likelihood
+    on: Array | None = None
+
+    @property
+    def present(self) -> Array:
+        """W of the components that are there, 0 for the others."""
+        return self.W if self.on is None else self.W * self.on[None]
 
 
 @pytree
@@ -55,10 +64,14 @@ class Target:
         Hyper-prior of the rates by component.
     size : scalar
         An entry of W or H that makes the level of X: the unit of the hyper-priors.
+    pseudo : Pseudo or None
+        What components that are not there are drawn from; None where all are there.
     learned : tuple of str
         "shape_W", "shape_H", "rate_W", "rate_H".
     n : int
         Number of samples.
+    steps : int
+        Of the way on which a component comes or goes.
     """
 
     data: Data
@@ -69,39 +82,61 @@ class Target:
     known: Array
     shrinkage: Shared | None
     size: Array
+    pseudo: Pseudo | None
     learned: tuple[str, ...] = field(metadata={"static": True})
     n: int = field(metadata={"static": True})
+    steps: int = field(default=0, metadata={"static": True})
 
     @property
     def free(self) -> jax.Array:
         """Which rows of H are learned, (k,)."""
         return ~jnp.any(self.known > 0, 1)
 
+    def there(self, draw: Draw) -> jax.Array:
+        """Which components are there and learned, (k,)."""
+        return self.free if draw.on is None else self.free & (draw.on == 1)
+
+    def fit(self, draw: Draw) -> jax.Array:
+        """Return log p(X | draw), without terms of X alone."""
+        return self.data.value(draw.likelihood, Moments.of_point(draw.present), Moments.of_point(draw.H))
+
     def sweep(self, key: jax.Array, draw: Draw) -> Draw:
-        """Draw the noise, the events, W, H and the parameters of their priors, each given all others."""
-        noise, events, exposure, of_W, of_H, of_scale, of_prior = jax.random.split(key, 7)
-        draw = self._learn_noise(noise, draw)
+        """Draw the noise, the events, W, H and the parameters of their priors, each given all others.
+
+        With components that come and go, one of them at random may do so.
+        """
+        noise, of_factors, of_scale, of_prior, of_switch = jax.random.split(key, 5)
+        draw, logs = self.factors(of_factors, self._learn_noise(noise, draw))
+        draw, logs = self._rescale(of_scale, draw, logs)
+        draw = self._learn(of_prior, draw, logs)
+        return draw if self.pseudo is None else switch(self, of_switch, draw)
+
+    def factors(
+        self, key: jax.Array, draw: Draw, order: tuple[Side, ...] = ("W", "H")
+    ) -> tuple[Draw, dict[str, Array]]:
+        """Draw the events, then W and H in some order; return their logarithms too."""
+        events, exposure, *of_sides = jax.random.split(key, 4)
+        logs: dict[str, Array] = {}
         if self.positive is None:
-            draw, logs_W = self._normal(of_W, draw, "W")
-            draw, logs_H = self._normal(of_H, draw, "H")
-        else:
-            seen, (W, H, likelihood) = self.positive, (draw.W, draw.H, draw.likelihood)
-            number = jnp.where(seen.x > 0, likelihood.events(events, seen.x, means(seen, W, H)), 0)
-            counts = share_out(jax.random.fold_in(events, 1), seen, number, W[: self.n], H)
-            given: tuple[Data, Likelihood] = self.data, likelihood
-            if likelihood.draws_exposure:
-                given = self.data.exposed(likelihood, exposure, W, H), Poisson()
-            draw, logs_W = self._gamma(of_W, draw, counts[0], given, "W")
-            draw, logs_H = self._gamma(of_H, draw, counts[1], given, "H")
-        draw, logs = self._rescale(of_scale, draw, {"W": logs_W, "H": logs_H})
-        return self._learn(of_prior, draw, logs)
+            for own, side in zip(of_sides, order, strict=True):
+                draw, logs[side] = self._normal(own, draw, side)
+            return draw, logs
+        seen, (W, H, likelihood) = self.positive, (draw.present, draw.H, draw.likelihood)
+        number = jnp.where(seen.x > 0, likelihood.events(events, seen.x, means(seen, W, H)), 0)
+        of_W, of_H = share_out(jax.random.fold_in(events, 1), seen, number, W[: self.n], H)
+        given: tuple[Data, Likelihood] = self.data, likelihood
+        if likelihood.draws_exposure:
+            given = self.data.exposed(likelihood, exposure, W, H), Poisson()
+        for own, side in zip(of_sides, order, strict=True):
+            draw, logs[side] = self._gamma(own, draw, of_W if side == "W" else of_H, given, side)
+        return draw, logs
 
     def log_joint(self, draw: Draw) -> jax.Array:
         """Return log p(X, W, H, parameters), without terms of X alone."""
-        total = self.data.value(draw.likelihood, Moments.of_point(draw.W), Moments.of_point(draw.H))
-        total += jnp.sum(self._log_prior(draw.W[: self.n], self.W, draw.shape_W, draw.rate_W[None]))
-        own = self._log_prior(draw.H, self.H, draw.shape_H, draw.rate_H[:, None])
-        total += jnp.sum(jnp.where(self.free[:, None], own, 0))
+        own, total = self.log_prior_by_component(draw), self.fit(draw)
+        total += jnp.sum(own if draw.on is None else draw.on * own)
+        if draw.on is not None:
+            total += log_inclusion(jnp.sum(self.there(draw)), jnp.sum(self.free))
         for side, prior, rate in (("W", self.W, draw.rate_W), ("H", self.H, draw.rate_H)):
             if f"rate_{side}" in self.learned:
                 typical = self._typical(prior)
@@ -111,6 +146,12 @@ class Target:
             own = a * jnp.log(b) - jax.lax.lgamma(a) + (a - 1) * jnp.log(draw.rate_W) - b * draw.rate_W
             total += jnp.sum(jnp.where(self.free, own, 0))
         return total
+
+    def log_prior_by_component(self, draw: Draw) -> jax.Array:
+        """Return log p(W, H | their parameters) by component, (k,)."""
+        of_W = self._log_prior(draw.W[: self.n], self.W, draw.shape_W, draw.rate_W[None])
+        of_H = self._log_prior(draw.H, self.H, draw.shape_H, draw.rate_H[:, None])
+        return jnp.sum(of_W, 0) + jnp.where(self.free, jnp.sum(of_H, 1), 0)
 
     def _log_prior(self, w: Array, prior: Prior, shape: Array, rate: Array) -> jax.Array:
         p, m = prior.power, w.shape[1]
@@ -126,22 +167,27 @@ class Target:
     ) -> tuple[Draw, jax.Array]:
         """Draw one factor given its events: Gamma(shape + events, rate + exposure); and its logarithm."""
         data, likelihood = given
-        moments = Moments.of_point(draw.W), Moments.of_point(draw.H)
+        moments = Moments.of_point(draw.present), Moments.of_point(draw.H)
         down = data.sums(likelihood, *moments, side).down
-        if side == "H" and isinstance(self.H, Dirichlet):
-            return self._dirichlet(key, draw, counts, down)
         if side == "W":
             shape, rate = draw.shape_W, draw.rate_W[None]
             counts = jnp.pad(counts, ((0, len(draw.W) - self.n), (0, 0)))
         else:
             shape, rate = draw.shape_H, draw.rate_H[:, None]
+        if self.pseudo is not None:
+            assert draw.on is not None
+            share = draw.on[None] if side == "W" else draw.on[:, None]
+            down = down * share if side == "W" else down
+            shape, rate = self.pseudo.mixed(side, shape, rate, share)
+        if side == "H" and isinstance(self.H, Dirichlet):
+            return self._dirichlet(key, draw, shape + counts, down)
         log = jax.random.loggamma(key, shape + counts, dtype=down.dtype) - jnp.log(rate + down)
         return self._with(draw, jnp.exp(log), side), log
 
-    def _dirichlet(self, key: jax.Array, draw: Draw, counts: Array, down: Array) -> tuple[Draw, jax.Array]:
+    def _dirichlet(self, key: jax.Array, draw: Draw, shape: Array, down: Array) -> tuple[Draw, jax.Array]:
         """Draw rows that sum to 1; where exposure differs along a row, by a proposal that may be refused."""
         of_row, of_choice = jax.random.split(key)
-        log = jax.random.loggamma(of_row, draw.shape_H + counts, dtype=down.dtype)
+        log = jax.random.loggamma(of_row, shape, dtype=down.dtype)
         log -= jax.nn.logsumexp(log, 1, keepdims=True)
         gain = -jnp.sum(down * (jnp.exp(log) - draw.H), 1)
         taken = jnp.log(jax.random.uniform(of_choice, gain.shape, gain.dtype)) < gain
@@ -177,7 +223,7 @@ class Target:
         """
         if isinstance(self.H, Dirichlet) or self.W.power != self.H.power:
             return draw, logs
-        p, free, m = self.W.power, self.free, draw.H.shape[1]
+        p, free, m = self.W.power, self.there(draw), draw.H.shape[1]
         of_each, of_all = jax.random.split(key)
         total_W, total_H = jnp.sum(draw.W**p, 0) / p, jnp.sum(draw.H**p, 1) / p
         now = jnp.log(total_W) / p
@@ -196,8 +242,9 @@ class Target:
                 count, shape = (m, draw.shape_H) if other == "H" else (self.n, draw.shape_W)
                 rate, own = (draw.rate_H, draw.rate_W) if other == "H" else (draw.rate_W, draw.rate_H)
                 typical = self._typical(self.W) * own[-1]
-                drawn = jax.random.gamma(of_all, len(free) * count * shape / p + 1, dtype=total.dtype)
-                factor = jnp.where(jnp.all(free), drawn / (jnp.sum(rate * total) + typical), 1)
+                drawn = jax.random.gamma(of_all, jnp.sum(free) * count * shape / p + 1, dtype=total.dtype)
+                whole = jnp.sum(jnp.where(free, rate * total, 0)) + typical
+                factor = jnp.where(jnp.all(self.free), drawn / whole, 1)
                 change = change + (-1 if other == "H" else 1) * jnp.log(factor) / p
                 draw = draw._replace(**{f"rate_{side}": own * factor})  # type: ignore[arg-type]
         W, H = draw.W * jnp.exp(change)[None], draw.H * jnp.exp(-change)[:, None]
@@ -210,14 +257,15 @@ class Target:
 
     def _learn(self, key: jax.Array, draw: Draw, logs: dict[str, Array]) -> Draw:
         """Draw what is learned of the priors: a shape with its rate integrated out, then the rate."""
-        free, m = self.free, draw.H.shape[1]
+        free, m = self.there(draw), draw.H.shape[1]
+        of_those = free | ~self.free
         for side, prior in (("W", self.W), ("H", self.H)):
             of_shape, of_rate, key = jax.random.split(key, 3)
             own, shape, rate = (
                 (draw.W[: self.n], draw.shape_W, draw.rate_W) if side == "W" else (draw.H, draw.shape_H, draw.rate_H)
             )
-            rows = jnp.ones((1, 1), bool) if side == "W" else free[:, None]
-            count = jnp.asarray(self.n * len(free) if side == "W" else m * jnp.sum(free), own.dtype)
+            rows = of_those[None] if side == "W" else free[:, None]
+            count = jnp.asarray(self.n * jnp.sum(of_those) if side == "W" else m * jnp.sum(free), own.dtype)
             total = jnp.sum(jnp.where(rows, own**prior.power / prior.power, 0))
             learns_rate = f"rate_{side}" in self.learned
             if f"shape_{side}" in self.learned:
@@ -244,7 +292,7 @@ class Target:
 
     def _learn_noise(self, key: jax.Array, draw: Draw) -> Draw:
         """Draw each noise parameter given W H, without the events: its logarithm is uniform within its range."""
-        moments = Moments.of_point(draw.W), Moments.of_point(draw.H)
+        moments = Moments.of_point(draw.present), Moments.of_point(draw.H)
         for index, (name, (low, high)) in enumerate(draw.likelihood.noise_ranges.items()):
             given = draw.likelihood
 

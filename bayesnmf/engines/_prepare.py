@@ -14,7 +14,7 @@ from .._input import Table
 from ..data import Data, Entries
 from ..likelihoods import Likelihood
 from ..model import Model
-from ..priors import Dirichlet, Shrinkage
+from ..priors import Dirichlet, Scaling
 
 PAD = 8
 """Components are padded to a multiple of this, so that neighbouring ranks share a compiled program."""
@@ -100,7 +100,7 @@ class Prepared:
         What W and H are divided by: rows of H that sum to 1 do so in every unit.
     known : array of shape (k, m)
         Known rows of H, scaled so that a prior on W means the same for them; 0 elsewhere.
-    shrinkage : Shrinkage or None
+    shrinkage : Scaling or None
         With its constants, in the units of X.
     """
 
@@ -125,8 +125,8 @@ class Prepared:
             known = np.asarray(model.known, float)
             known = known / known.sum(1, keepdims=True)
             self.known[: len(known)] = known if sums_to_one else known * self.size * known.shape[1]
-        self.shrinkage: Shrinkage | None = None
-        if model.shrinkage is not None:
+        self.shrinkage: Scaling | None = None
+        if isinstance(model.shrinkage, Scaling):
             new = max(model.rank - model.known_rows, 1)
             self.shrinkage = model.shrinkage.resolved(level, table.shape, new, W, H)
         self.data = make_data(table, given, self.unit, self.level, dtype)
@@ -136,8 +136,8 @@ class Prepared:
         return jnp.asarray(np.asarray(a), self.dtype)
 
     @property
-    def shared(self) -> Shrinkage | None:
-        """Shrinkage with its constants, in the engine's units."""
+    def shared(self) -> Scaling | None:
+        """Scales with their constants, in the engine's units."""
         if self.shrinkage is None:
             return None
         assert self.shrinkage.b is not None

@@ -96,9 +96,13 @@ class Sampler:
             if owned or f"rate_{side}" in self.learned:
                 rate = getattr(draws, f"rate_{side}") / unit**prior.power
                 others[f"rate_{side}"] = rate if owned else rate[..., 0]
+        W = draws.W[:, :, :n] * ready.unit_W
+        if draws.on is not None:
+            others |= {"inclusion": draws.on, "components": draws.on.sum(2)}
+            W *= draws.on[:, :, None]
         if draws.likelihood.learned:
             others |= draws.likelihood.in_units(1 / ready.unit, self.table.level).noise()
-        return Kept(draws.W[:, :, :n] * ready.unit_W, H, others)
+        return Kept(W, H, others)
 
 
 class Chains(Sampler):

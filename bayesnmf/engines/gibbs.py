@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +11,22 @@ import numpy as np
 
 from .._errors import EngineError
 from .._input import Table
+from .._random import generator
 from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
+from ..priors import ARD, Exponential, Inclusion
 from ._chains import BLOCK
 from ._events import positive_entries
+from ._families import Dirichlets
 from ._gibbs import Draw, Target
+from ._inclusion import Pseudo, with_spares
 from ._prepare import check_sampler
 from ._result import EngineResult
 from ._sampler import Chains
-from ._variational import Shared
+from ._variational import Beliefs, Shared
 from .cavi import CAVI
+from .map import MAP
 
 
 @dataclass(frozen=True)
@@ -79,34 +85,85 @@ class Gibbs:
         """Fit a resolved model."""
         self.check(model.parts[0])
         _check_weights(table)
-        engine = CAVI(starts=self.starts, precision=self.precision)
-        start = engine.run(model, table, key, init)
-        assert start.beliefs is not None
+        if isinstance(model.shrinkage, Inclusion):
+            return self._with_inclusion(model, model.shrinkage, table, key, init)
+        start = self._start.run(model, table, key, init)
         with jax.enable_x64(self.precision == "float64"):
             return _Task(self, model, table).run(key, start)
+
+    @property
+    def _start(self) -> CAVI:
+        return CAVI(starts=self.starts, precision=self.precision)
+
+    def _with_inclusion(
+        self, model: Model, given: Inclusion, table: Table, key: jax.Array,
+        init: tuple[np.ndarray, np.ndarray] | None,
+    ) -> EngineResult:  # fmt: skip
+        """Fit a model whose components come and go; `init` may hold fewer than the model has."""
+        model = replace(model, shrinkage=None)
+        W, H = self._mode(model, table, key) if init is None else init
+        start = self._start.run(model, table, key, with_spares(W, H, model.rank, generator(key, 1)))
+        assert start.beliefs is not None
+        with jax.enable_x64(self.precision == "float64"):
+            found = _Task(self, model, table, given.steps, start.beliefs, len(H)).run(key, start)
+        assert found.draws is not None
+        relevance = np.broadcast_to(found.draws.others["inclusion"].mean((0, 1)), found.relevance.shape)
+        return found._replace(relevance=relevance, shrinkage=given)
+
+    def _mode(self, model: Model, table: Table, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return the components that `ARD` keeps."""
+        ard = replace(model, W=Exponential(), H=Exponential(), shrinkage=ARD())
+        found = MAP(starts=self.starts, precision=self.precision).run(ard, table, key, None)
+        W, H, relevance = (a[found.best] for a in (found.W, found.H, found.relevance))
+        kept = relevance > ARD().threshold
+        kept[: model.known_rows] = True
+        return W[:, kept], H[kept]
 
 
 class _Task(Chains):
     """One call of `Gibbs.run`."""
 
-    def __init__(self, engine: Gibbs, model: Model, table: Table):
+    def __init__(
+        self, engine: Gibbs, model: Model, table: Table, steps: int = 0, spare: Beliefs | None = None, there: int = 0
+    ):
         super().__init__(engine, model, table)
-        ready = self.prepared
+        ready, self.there = self.prepared, there
         quadratic = ready.likelihood.background == "quadratic"
         W, H = jax.tree.map(ready.array, (self.W, self.H))
         self.target = Target(
             ready.data, ready.data.T if quadratic and ready.data.weight is not None else None,
             None if quadratic else positive_entries(table, ready.unit, ready.dtype), W, H, ready.array(ready.known),
-            Shared.of(ready), self.size, self.learned, table.shape[0],
+            Shared.of(ready), self.size, None if spare is None else self._pseudo(spare), self.learned, table.shape[0],
+            steps,
         )  # fmt: skip
 
     def first(self, draw: Draw, key: jax.Array) -> Draw:
-        """Return the state of a chain that begins at a draw."""
-        return draw
+        """Return the state of a chain that begins at a draw: of the spare components some are there, at random."""
+        if self.target.pseudo is None:
+            return draw
+        some = jax.random.bernoulli(jax.random.fold_in(key, 1), shape=(self.model.rank,))
+        return draw._replace(on=self.prepared.array(some | (np.arange(self.model.rank) < self.there)))
 
     def block(self, state: Draw, key: jax.Array, thin: int) -> tuple[Draw, tuple[Draw, dict[str, Array]]]:
         """Return the state after a block of sweeps, and the draws that are kept."""
         return sweeps(self.target, state, key, jnp.int32(thin))
+
+    def _pseudo(self, beliefs: Beliefs) -> Pseudo:
+        """Return what components that are not there are drawn from: Gammas with the moments of a fit."""
+        ready = self.prepared
+        parts: list[Any] = []
+        for q, unit, more in (
+            (beliefs.W, ready.unit_W, ready.data.n_padded - self.table.shape[0]), (beliefs.H, ready.unit_H, 0),
+        ):  # fmt: skip
+            if isinstance(q, Dirichlets):
+                parts += [ready.array(q.shape), None]
+                continue
+            mean, variance = np.asarray(q.mean, float) / unit, np.asarray(q.variance, float) / unit**2
+            shape, rate = (np.maximum(a, 1e-30) for a in (mean**2 / variance, mean / variance))
+            parts += [ready.array(np.pad(a, ((0, more), (0, 0)), constant_values=1.0)) for a in (shape, rate)]
+        mass = np.asarray(beliefs.W.mean).sum(0) * np.asarray(beliefs.H.mean).sum(1)
+        parts.append(ready.array((mass.max() / mass) ** 0.5))  # small ones are tried more often
+        return Pseudo(*parts)
 
 
 @jax.jit

@@ -9,6 +9,16 @@ from ._base import Prior
 
 
 class Shrinkage:
+    """What finds the number of components: those whose relevance is above the threshold are kept."""
+
+    threshold: float
+
+    def check(self, W: Prior, H: Prior) -> None:
+        """Raise ModelError for constants out of range, or priors that it does not go with."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+
+class Scaling(Shrinkage):
     """A scale for each component, ``scale_k ~ InverseGamma(a, b)``, learned, that shrinks what is not needed."""
 
     sides: ClassVar[tuple[Side, ...]] = ("W", "H")
@@ -16,11 +26,6 @@ class Shrinkage:
 
     a: Number | None
     b: Number | None
-    threshold: float
-
-    def check(self, W: Prior, H: Prior) -> None:
-        """Raise ModelError for constants out of range, or priors that it cannot scale."""
-        raise NotImplementedError  # pragma: no cover - abstract
 
     def resolved(self, level: float, shape: tuple[int, int], rank: int, W: Prior, H: Prior) -> Self:
         """Return it with a and b as numbers, for X with a mean of `level` and (n, m) = shape."""

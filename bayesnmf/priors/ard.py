@@ -13,12 +13,12 @@ from .._errors import ModelError
 from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Prior
-from ._shrinkage import Shrinkage
+from ._shrinkage import Scaling
 
 
 @pytree
 @dataclass(frozen=True)
-class ARD(Shrinkage):
+class ARD(Scaling):
     """One scale for each component, shared by its column of W and its row of H, and learned.
 
     ``w_ik, h_kj | scale_k ~ prior(scale_k)``, ``scale_k ~ InverseGamma(a, b)`` (Tan and Févotte 2013, IEEE TPAMI 35,

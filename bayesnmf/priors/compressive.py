@@ -11,13 +11,13 @@ from .._errors import ModelError
 from .._pytree import pytree
 from .._types import Number
 from ._base import Prior
-from ._shrinkage import Shrinkage
+from ._shrinkage import Scaling
 from .dirichlet import Dirichlet
 
 
 @pytree
 @dataclass(frozen=True)
-class Compressive(Shrinkage):
+class Compressive(Scaling):
     """One mean for each component's activities, pulled to nearly nothing with the weight of n samples.
 
     ``w_ik ~ Gamma(shape, mean = mu_k)``, ``mu_k ~ InverseGamma(n shape + 1, n shape level)``, rows of H Dirichlet

@@ -14,7 +14,7 @@ from numpyro.distributions import constraints
 from .._pytree import pytree
 from .._types import Array, Side
 from ..likelihoods import Likelihood
-from ..priors import SHAPES, Dirichlet, Prior, Shrinkage
+from ..priors import SHAPES, Dirichlet, Prior, Scaling
 
 SUPPORTS = {
     "counts": constraints.nonnegative_integer, "non-negative": constraints.nonnegative,
@@ -73,7 +73,7 @@ class ModelProgram:
         Mean of each side's prior, where it is not learned.
     size, floor : scalar
         An entry of W or H that makes the level of X; the least mean.
-    shrinkage : Shrinkage or None
+    shrinkage : Scaling or None
         With its constants.
     known : array of shape (r, m) or None
         Known rows of H.
@@ -89,7 +89,7 @@ class ModelProgram:
     means: dict[str, Any]
     size: Any
     floor: Any
-    shrinkage: Shrinkage | None
+    shrinkage: Scaling | None
     known: Any
     learned: tuple[str, ...] = field(metadata={"static": True})
     lean: bool = field(default=False, metadata={"static": True})

@@ -21,9 +21,11 @@ from ..engines._prepare import PAD, check_count
 from ..engines.cavi import has_posterior
 from ..likelihoods import Likelihood
 from ..model import Model
+from ..priors import Inclusion
 from ._findings import of_fit, of_search, of_structure
 from ._fits import COLUMNS, Fits, score
 from ._held_out import Crossed, Held, Thinned
+from ._inclusion import included
 from ._noise import LEAST_GAIN, candidates, choose_noise, instead
 from ._search import PATIENCE, Found, look_around
 from ._selection import Noise, RankSelection
@@ -52,6 +54,7 @@ def select_rank(
     opportunities: MatrixLike | None = None,
     groups: MatrixLike | None = None,
     negative: Negative = "error",
+    shrinkage: Inclusion | None = None,
     checkpoint: str | None = None,
     progress: bool = False,
 ) -> RankSelection:
@@ -98,6 +101,9 @@ def select_rank(
     observed, weights, size_factors, opportunities, groups, negative
         As in `bayesnmf.fit`. Rows of one group (trial, run, donor) are not independent: standard errors, resampling and
         shifts take whole groups.
+    shrinkage : Inclusion, optional
+        Ask `Gibbs` for a probability of each number too, up to three beyond the answer: minutes to hours. It does not
+        change the answer. Not for Gaussian and gamma noise.
     checkpoint : str, optional
         A folder for each fit when it is done; a run that was stopped goes on from there. Fits hold X.
     progress : bool
@@ -134,7 +140,11 @@ def select_rank(
             raise ModelError("Expected ranks to name at least one number of components; got none.")
     model = Model(_whole(max_rank, "max_rank") if ranks is None else ranks[-1], likelihood)
     table = without_negative(table, likelihood, negative)
-    return select(table, model, CAVI(starts=starts), seed, ranks, checkpoint, progress)
+    if shrinkage is not None and not isinstance(shrinkage, Inclusion):
+        raise ModelError(
+            f"Expected shrinkage to be bn.Inclusion() or nothing; got {shrinkage!r}. ARD is looked at in any case."
+        )
+    return select(table, model, CAVI(starts=starts), seed, ranks, checkpoint, progress, shrinkage)
 
 
 def select(
@@ -145,6 +155,7 @@ def select(
     ranks: list[int] | None = None,
     checkpoint: str | None = None,
     progress: bool = False,
+    inclusion: Inclusion | None = None,
 ) -> RankSelection:
     """Return what `select_rank` does, for data that were read; the rank of the model is the most that is looked at."""
     model.check(table.shape[1])
@@ -159,15 +170,16 @@ def select(
 
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None:
-        settings = f"{model!r} {engine!r} {ranks} jax {jax.__version__}"
+        settings = f"{model!r} {engine!r} {ranks} {inclusion!r} jax {jax.__version__}"
         claim(folder, "selection", fingerprint(settings, table, jax.random.key_data(key_of(seed))))
     with bars(progress) as shown:
-        return _selected(_dense(table), model, engine, seed, ranks, Work(folder, shown))
+        return _selected(_dense(table), model, engine, seed, ranks, Work(folder, shown), inclusion)
 
 
 def _selected(
-    table: Table, model: Model, posterior: CAVI, seed: Seed, ranks: list[int] | None, work: Work
-) -> RankSelection:
+    table: Table, model: Model, posterior: CAVI, seed: Seed, ranks: list[int] | None, work: Work,
+    inclusion: Inclusion | None,
+) -> RankSelection:  # fmt: skip
     top = model.rank
     noise, modes = choose_noise(table, model, MAP(starts=MODES * posterior.starts), seed, work)
 
@@ -216,7 +228,11 @@ def _selected(
     ]  # fmt: skip
     again = work.run("resampled data", lambda i: resampled(table, chosen, own.recipe.rough, i), range(RESAMPLES))
     back = np.mean([done.values for done in again.values()], 0)
-    return RankSelection(best, chosen, answers, rows, back, noise, shared, tuple(findings))
+    probability = None
+    if inclusion is not None:
+        probability, said = included(table, chosen, own.recipe, min(top, best + PATIENCE), inclusion, work)
+        findings += said
+    return RankSelection(best, chosen, answers, rows, back, noise, shared, tuple(findings), probability)
 
 
 def _dense(table: Table) -> Table:

@@ -91,8 +91,9 @@ class RankSelection:
         Whether features share anything.
     warnings : tuple of Finding
         What the reader must know. Empty is good.
-    probability, probability_kind : None
-        There is no probability over the number of components yet.
+    probability : dict or None
+        P(k | X) for each number k, where `Inclusion` was asked for: of the model, with every number as probable as
+        every other before.
     """
 
     best: int
@@ -103,8 +104,7 @@ class RankSelection:
     noise: Noise
     structure: Structure
     warnings: tuple[Finding, ...]
-    probability: None = None
-    probability_kind: None = None
+    probability: dict[int, float] | None = None
 
     def within(self, nats: float) -> list[int]:
         """Return the numbers of components whose score is at most this far below the best.
@@ -113,6 +113,11 @@ class RankSelection:
         """
         score = self.table[self.decided_by]
         return [int(k) for k in score.index[score >= score.max() - nats]]
+
+    @property
+    def probability_kind(self) -> str | None:
+        """What `probability` is: "posterior", a share of draws; None without one."""
+        return None if self.probability is None else "posterior"
 
     @property
     def decided_by(self) -> str:
@@ -151,5 +156,8 @@ class RankSelection:
                 f"  components come back in {self.recurrence.min():.0%} (least) to {self.recurrence.max():.0%} of fits "
                 "to resampled data"
             )
+        if self.probability is not None:
+            most = sorted(self.probability.items(), key=lambda item: -item[1])[:4]
+            lines.append("  drawn with all else: " + ", ".join(f"{k} with probability {p:.2f}" for k, p in most if p))
         lines.append(f"  features go together {self.structure.z:.1f} standard deviations above shifted ones")
         return "\n".join(lines + [f"  {finding}" for finding in self.warnings])

@@ -166,7 +166,7 @@ STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
     "dependent-groups": (20, lambda seed: dependent(seed, True)),
     "dependent-none": (20, lambda seed: dependent(seed, False)),
     "control": (20, lambda seed: dependent(seed, False, control=True)),
-    "biliary": (10, lambda seed: Case(bench("pcawg_biliary35.npz", "counts").T)),
+    "biliary": (20, lambda seed: Case(bench("pcawg_biliary35.npz", "counts").T)),
     "swimmer": (10, lambda seed: Case(np.random.default_rng(seed).poisson(bench("swimmer.npz").T), None, 16)),
     "songbird-shifted": (20, lambda seed: shifted(songbird(), seed, 30)),
     "songbird-subset": (20, lambda seed: subset(songbird(), seed, 30)),
@@ -174,7 +174,11 @@ STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
     "ca1-subset": (20, lambda seed: subset(ca1(), seed, 20)),
     "songbird": (10, lambda seed: Case(songbird())),
     "songbird-100": (10, lambda seed: Case(100 * songbird())),
-    "songbird-by-3": (10, lambda seed: Case(songbird().reshape(-1, 3, 75).sum(1))),
+    "songbird-by-3": (20, lambda seed: Case(songbird().reshape(-1, 3, 75).sum(1))),
+    "ca1": (20, lambda seed: Case(ca1())),
+    "repeat-poisson": (20, lambda seed: zito(0, 100, 0.0)),
+    "repeat-catalogue": (20, lambda seed: landy(0, 10)),
+    "repeat-gamma": (20, lambda seed: gamma(0)),
 }
 
 
