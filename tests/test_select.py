@@ -41,7 +41,7 @@ def test_the_answer_is_right_and_the_same_with_another_seed(selections: list[Any
         assert found.noise.chosen == "Poisson"
         assert found.best == found.fit.rank == 3
         assert found.answers == dict.fromkeys(
-            ("shrinkage", "evidence", "elbo", "held_out", "bi_cross", "bic", "elbow"), 3
+            ("shrinkage", "compressive", "evidence", "elbo", "held_out", "bi_cross", "bic", "elbow"), 3
         )
         assert recovered(found.fit, counts()[1]) == (1.0, 1.0)
         assert found.warnings == ()

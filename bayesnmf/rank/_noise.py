@@ -7,16 +7,17 @@ import numpy as np
 
 from .._fit import fit_table
 from .._input import Table
-from .._random import Seed, generator
-from ..engines import MAP
+from .._random import Seed, generator, key_of
+from .._resolve import resolve
+from ..engines import CAVI, MAP
 from ..likelihoods import CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
 from ..model import Model
-from ..priors import ARD
+from ..priors import ARD, Compressive
 from ..result import Fit
 from ._held_out import log_density, standard_error
 from ._selection import Noise
 from ._structure import parted, some_rows
-from ._work import Done, Work, fit_of, loose
+from ._work import Done, Work, fit_of, is_large, loose
 
 LEFT_OUT = 0.1
 """Share of the entries that noise is judged by."""
@@ -59,7 +60,7 @@ def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work
     likelihood = model.likelihood
     given = candidates(table) if likelihood is None else {type(likelihood).__name__: likelihood}
     learned, left = (table, None) if len(given) == 1 else _split(table, generator(seed, 3))
-    if left is None:  # where to look is known sooner than which noise it is
+    if left is None or is_large(table):  # where to look is known sooner than which noise it is
         engine = loose(engine)
 
     def shrunk(name: str) -> Done:
@@ -80,6 +81,25 @@ def choose_noise(table: Table, model: Model, engine: MAP, seed: Seed, work: Work
     else:
         chosen, other = sorted(values, key=lambda name: -values[name].sum())[:2]
     return Noise(chosen, other, *_gain(values[chosen], values[other])), modes
+
+
+def compressed(table: Table, model: Model, engine: CAVI, seed: Seed, work: Work) -> int | None:
+    """Return how many components `Compressive` keeps of the model's rank, None where it is not for the likelihood."""
+    likelihood = model.likelihood
+    assert likelihood is not None
+    if likelihood.support != "counts":
+        return None
+    own = Model(model.rank, likelihood, shrinkage=Compressive(), known=model.known)
+    own = resolve(own, table, engine)
+    assert own.shrinkage is not None
+    threshold = own.shrinkage.threshold
+
+    def shrunk(_: str) -> Done:
+        found = loose(engine).run(own, table, key_of(seed))
+        kept = found.relevance[found.best][own.known_rows :] > threshold
+        return Done(None, np.array([own.known_rows + kept.sum()]))
+
+    return int(work.run("compressive shrinkage", shrunk, ["mean"])["mean"].values[0])
 
 
 def instead(noise: Noise, fit: Fit) -> Likelihood | None:

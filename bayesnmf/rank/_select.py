@@ -26,12 +26,12 @@ from ._findings import of_fit, of_search, of_structure
 from ._fits import COLUMNS, Fits, score
 from ._held_out import Crossed, Held, Thinned
 from ._inclusion import included
-from ._noise import LEAST_GAIN, candidates, choose_noise, instead
+from ._noise import LEAST_GAIN, candidates, choose_noise, compressed, instead
 from ._search import PATIENCE, Found, look_around
 from ._selection import Noise, RankSelection
 from ._stability import RESAMPLES, elbow, resampled
 from ._structure import structure
-from ._work import Recipe, Work, fit_of
+from ._work import LARGE_STARTS, Done, Recipe, Work, fit_of, is_large
 
 MOST_DENSE = 2**24
 """Entries of sparse X up to which it is held dense."""
@@ -60,7 +60,8 @@ def select_rank(
 ) -> RankSelection:
     """Say how many components X has, from evidence of several kinds that is kept apart.
 
-    1. *Shrinkage*: the mode under `ARD`, from `max_rank` components down. It says where to look.
+    1. *Shrinkage*: the mode under `ARD`, from `max_rank` components down. It says where to look. For counts, the mean
+       under `Compressive` beside it.
     2. *Evidence*: `Fit.evidence` of `CAVI` without shrinkage, the ELBO with what it lacks by linear response, at these
        ranks and on both sides, until three on each side of the best are lower. Fits also begin at the one with a
        component more, without one of its smallest. **The best rank is the answer.** By the ELBO alone where X is too
@@ -74,6 +75,9 @@ def select_rank(
        least rank within one standard error of the best.
     5. *Recurrence*: components of the answer in fits to samples, or groups, drawn with replacement.
     6. *Surrogates*: whether features go together more than they do when each is shifted in time by itself.
+
+    Fits to more than 2^18 entries are rough, from two random starts, until the answer is known, and only numbers within
+    three of it are asked of held-out data.
 
     The noise is judged by a tenth of the entries that are left out, under shrinkage from `max_rank` components: too few
     look like noise. Counts are taken for `Poisson` unless `NegativeBinomial` predicts better by more than two standard
@@ -180,13 +184,16 @@ def _selected(
     table: Table, model: Model, posterior: CAVI, seed: Seed, ranks: list[int] | None, work: Work,
     inclusion: Inclusion | None,
 ) -> RankSelection:  # fmt: skip
-    top = model.rank
-    noise, modes = choose_noise(table, model, MAP(starts=MODES * posterior.starts), seed, work)
+    top, large = model.rank, is_large(table)
+    if large:
+        posterior = replace(posterior, starts=min(posterior.starts, LARGE_STARTS))
+    modes_of = MAP(starts=posterior.starts if large else MODES * posterior.starts)
+    noise, modes = choose_noise(table, model, modes_of, seed, work)
 
     def fits_under(likelihood: Likelihood) -> Fits:
         engine = posterior if has_posterior(likelihood) else MAP(starts=posterior.starts, precision=posterior.precision)
         pad = -(-(max(modes[noise.chosen].rank, 1) + PATIENCE) // PAD) * PAD
-        return Fits(table, Recipe(replace(model, likelihood=likelihood), engine, seed, pad), work)
+        return Fits(table, Recipe(replace(model, likelihood=likelihood), engine, seed, pad, is_rough=large), work)
 
     def hold_out(data: Thinned | Crossed, some: list[int]) -> Found:
         name = "held-out data" if isinstance(data, Thinned) else "new samples"
@@ -203,7 +210,8 @@ def _selected(
             gain = score(its_fits)[1][its_best] - score(fits)[1][best]
             if gain > LEAST_GAIN:
                 own, fits, best, noise = others, its_fits, its_best, Noise(others.noise, own.noise, gain)
-        found = hold_out(Thinned(table, fit_of(fits[best]), own.recipe.rough), list(fits))
+        near = [k for k in fits if not large or abs(k - best) <= PATIENCE]
+        found = hold_out(Thinned(table, fit_of(fits[best]), own.recipe.rough), near)
         answers = {score(fits)[0]: best, "elbo": max(fits, key=lambda k: fits[k].values[1])}
     else:
         data = Thinned(table, mode, own.recipe.rough)
@@ -217,10 +225,21 @@ def _selected(
     held = {"held_out": Held.of(found)}
     crossed = Crossed(table, own.recipe.rough)
     if crossed.possible:
-        held["bi_cross"] = Held.of(hold_out(crossed, list(fits)))
+        held["bi_cross"] = Held.of(hold_out(crossed, list(found)))
 
     chosen, rows = fit_of(fits[best]), _table(fits, held)
-    answers = {"shrinkage": modes[noise.chosen].rank, **answers} | {name: own.least for name, own in held.items()}
+    if large:
+        fine, init = replace(own.recipe, is_rough=False), (chosen.W, chosen.H)
+        done = work.run("the answer", lambda k: Done(fine.fit(table, k, init)[0], np.zeros(0)), [best])
+        chosen = fit_of(done[best])
+    shrunk = {"shrinkage": modes[noise.chosen].rank}
+    mean = compressed(table, replace(model, likelihood=chosen.model.parts[0]), posterior, seed, work)
+    answers = (
+        shrunk
+        | ({} if mean is None else {"compressive": mean})
+        | answers
+        | {name: own.least for name, own in held.items()}
+    )
     answers |= {"bic": int(rows["bic"].idxmin()), "elbow": elbow(rows.index.to_numpy(), rows["error"].to_numpy())}
     shared = structure(table, generator(seed, 2))
     findings = [
@@ -256,5 +275,5 @@ def _table(fits: Found, held: dict[str, Held]) -> Any:
     for k, done in sorted(fits.items()):
         rows[k] = dict(zip(COLUMNS, done.values.tolist(), strict=True))
         for name, own in held.items():
-            rows[k] |= {name: own.score[k], f"{name}_error": own.error[k]}
+            rows[k] |= {name: own.score.get(k, np.nan), f"{name}_error": own.error.get(k, np.nan)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rank")

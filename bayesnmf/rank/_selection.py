@@ -71,9 +71,10 @@ class RankSelection:
         The posterior at that number. Where it began at the fit with a component more, ``fit.agreement`` is of such
         starts, not of random ones; the table has how those agree.
     answers : dict
-        What each kind of evidence says by itself: "shrinkage", "evidence" (the answer) and "elbo" (the answer for large
-        X), neither for noise without a posterior by `CAVI`, "held_out" and "bi_cross". And what people know from the
-        literature, without a vote: "bic" (the least), "elbow" (of the reconstruction error).
+        What each kind of evidence says by itself: "shrinkage" and, for counts, "compressive"; "evidence" (the answer)
+        and "elbo" (the answer for large X), neither for noise without a posterior by `CAVI`; "held_out" and "bi_cross".
+        And what people know from the literature, without a vote: "bic" (the least), "elbow" (of the reconstruction
+        error).
     table : pandas.DataFrame
         A row for each number of components that was fitted. ``evidence``: `Fit.evidence`; -inf where a component holds
         less than one event, or the fit is at no optimum or nearly a saddle; NaN where X is too large. ``elbo``: the

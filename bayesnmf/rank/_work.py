@@ -25,6 +25,15 @@ ROUGH = 30.0
 """How much looser the tolerances are of fits to parts and resampled rows of X, and under shrinkage of known noise."""
 
 
+LARGE, LARGE_STARTS = 2**18, 2
+"""Entries of X beyond which fits are rough until the answer is known, and start from fewer random starts."""
+
+
+def is_large(table: Table) -> bool:
+    """Whether fits to the whole of X are too slow to be made many times."""
+    return bool(np.prod(table.shape) > LARGE)
+
+
 def loose(engine: AnyEngine) -> AnyEngine:
     """Return the engine with looser tolerances."""
     return replace(engine, tol=ROUGH * engine.tol, residual_tol=ROUGH * engine.residual_tol)
@@ -32,21 +41,26 @@ def loose(engine: AnyEngine) -> AnyEngine:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How data are fitted with some number of components. Padded to a multiple of `pad`, ranks share one program."""
+    """How data are fitted with some number of components. Padded to a multiple of `pad`, ranks share one program.
+
+    Rough ones have looser tolerances.
+    """
 
     model: Model
     engine: CAVI | MAP
     seed: Seed
     pad: int
+    is_rough: bool = False
 
     @property
     def rough(self) -> Recipe:
         """The same with looser tolerances."""
-        return replace(self, engine=loose(self.engine))
+        return replace(self, is_rough=True)
 
     def fit(self, table: Table, rank: int, init: Init = None) -> tuple[Fit, EngineResult]:
         """Return the fit, and what all starts led to."""
-        return fit_starts(table, replace(self.model, rank=rank), self.engine, self.seed, init, pad=self.pad)
+        engine = loose(self.engine) if self.is_rough else self.engine
+        return fit_starts(table, replace(self.model, rank=rank), engine, self.seed, init, pad=self.pad)
 
 
 class Done(NamedTuple):
