@@ -207,10 +207,10 @@ class Fit:
         """P(component is there | X), (rank,), of a fit whose model has `Inclusion`.
 
         >>> import numpy as np, bayesnmf as bn
-        >>> X = np.random.default_rng(0).poisson(np.outer(np.arange(1, 9), np.ones(6)))
+        >>> X = np.random.default_rng(0).poisson(np.kron(np.eye(2), np.full((4, 3), 9.0)))
         >>> model = bn.Model(2, shrinkage=bn.Inclusion(steps=20))
-        >>> bn.fit(X, model, engine=bn.Gibbs(chains=2, warmup=50, draws=50)).inclusion.shape
-        (1,)
+        >>> bn.fit(X, model, engine=bn.Gibbs(chains=2, warmup=50, draws=50)).inclusion.tolist()
+        [1.0, 1.0]
         """
         if not isinstance(self.model.shrinkage, Inclusion):
             raise EngineError(

@@ -11,6 +11,7 @@ from helpers import recovered
 
 import bayesnmf as bn
 from bayesnmf._input import read
+from bayesnmf.rank import _work
 from bayesnmf.rank._fits import _evidence, score
 from bayesnmf.rank._held_out import Crossed, thinned
 from bayesnmf.rank._noise import LEAST_ADDED, _adds, _gain, candidates, instead
@@ -65,7 +66,7 @@ def test_counts_that_vary_more_are_told_from_poisson() -> None:
 
 def test_it_says_what_it_found(selections: list[Any]) -> None:
     text = repr(selections[0])
-    assert text.startswith("RankSelection: 3 components, Poisson noise (shrinkage 3, evidence 3, elbo 3,")
+    assert text.startswith("RankSelection: 3 components, Poisson noise (shrinkage 3, compressive 3, evidence 3,")
     assert "3 by the evidence; next best 4," in text
 
 
@@ -386,3 +387,15 @@ def test_what_the_literature_reads_is_computed_as_it_says() -> None:
     parts = np.eye(3)[None] + 1e-3
     assert silhouette(np.concatenate([parts, parts[:, ::-1]]), 0) == pytest.approx(1.0)
     assert np.isnan(silhouette(parts[:, :1], 0))
+
+
+def test_large_data_are_fitted_roughly_until_the_answer_is_known(
+    monkeypatch: pytest.MonkeyPatch, selections: list[Any]
+) -> None:
+    monkeypatch.setattr(_work, "LARGE", 1)
+    usual, rough = selections[0], bn.select_rank(counts()[0], ranks=[2, 3, 7], starts=3)
+    assert rough.best == usual.best
+    assert rough.fit.engine == bn.CAVI(starts=_work.LARGE_STARTS)  # with the tolerances that were asked for
+    assert rough.fit.elbo == pytest.approx(usual.fit.elbo, abs=1.0)
+    assert np.isfinite(rough.table["held_out"]).tolist() == [True, True, False]
+    assert rough.plot().get_xlabel() == "components"
