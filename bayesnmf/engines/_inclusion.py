@@ -88,9 +88,9 @@ def switch(target: Target, key: jax.Array, draw: Draw) -> Draw:
         gone = jnp.where(goes, passed, 1 - passed)
         new = at(draw, (1 - gone**2) ** 2)
         work += log_density(new) - log_density(draw)
-        own = jax.random.fold_in(of_way, index)
+        of_order, own = jax.random.split(jax.random.fold_in(of_way, index))
         drawn = jax.lax.cond(
-            jax.random.bernoulli(own),
+            jax.random.bernoulli(of_order),
             lambda: target.factors(own, new)[0],
             lambda: target.factors(own, new, ("H", "W"))[0],
         )
