@@ -42,7 +42,7 @@ def by_force(name: str, most: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     return share, share * np.sqrt((error / evidence) ** 2 + np.sum(error**2) / evidence.sum() ** 2)
 
 
-def sampled(name: str, draws: int = 1000) -> bn.Fit:
+def sampled(name: str, draws: int = 600) -> bn.Fit:
     likelihood, W, H, _ = MODELS[name]
     model = bn.Model(3, likelihood, W=W, H=H, shrinkage=bn.Inclusion(steps=8))
     return bn.fit(X, model, engine=bn.Gibbs(chains=4, warmup=100, draws=draws, precision="float64"))
