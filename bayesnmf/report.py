@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ._errors import EngineError
+from .priors import Inclusion
 from .rank import RankSelection
 from .result import NEAR, Fit
 from .summaries import feature_names, intervals, kind_of_intervals, noise_name
@@ -261,6 +262,11 @@ def _cautions(fit: Fit) -> list[str]:
     ]
     if fit.model.shrinkage is None:
         texts.append(f"That there are {fit.rank} components. The rank was stated, not found.")
+    elif isinstance(fit.model.shrinkage, Inclusion):
+        texts.append(
+            f"That there are exactly {fit.rank} components. These are the ones with a probability above "
+            f"{fit.model.shrinkage.threshold:g}, which is that of the likelihood and its priors (fit.inclusion)."
+        )
     else:
         texts.append(
             f"That there are exactly {fit.rank} components. Shrinkage gives one number and no probability; it depends "

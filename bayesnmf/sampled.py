@@ -175,7 +175,8 @@ class Sampled:
     def _pooled(self) -> dict[str, np.ndarray]:
         W, H = (a.reshape(-1, *a.shape[2:]) for a in (self.W, self.H))
         mass = W.sum(1)
-        return {"W": W, "H": H, "mass": mass, "share": mass / mass.sum(1, keepdims=True)}
+        total = np.maximum(mass.sum(1, keepdims=True), np.finfo(float).tiny)  # 0 where none of those kept is there
+        return {"W": W, "H": H, "mass": mass, "share": mass / total}
 
 
 def _convergence(values: np.ndarray) -> tuple[float, float, float]:

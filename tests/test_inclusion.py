@@ -12,6 +12,7 @@ from scipy import stats
 import bayesnmf as bn
 from bayesnmf.engines import _inclusion
 from bayesnmf.engines.gibbs import sweeps
+from bayesnmf.report import write_report
 
 X = np.array([[4, 0, 0], [11, 1, 4], [2, 0, 0], [2, 0, 1]])
 MODELS: dict[str, tuple[Any, Any, Any, Callable[..., np.ndarray]]] = {
@@ -83,8 +84,11 @@ def test_a_fit_says_what_is_there(tmp_path: Path) -> None:
     posterior = fit.to_datatree().posterior
     assert posterior["components"].dims == ("chain", "draw")
     assert posterior["inclusion"].dims == ("chain", "draw", "component")
+    assert all(np.all(np.isfinite(fit.interval(name))) for name in ("W", "H", "mass", "share", "mean"))
     absent = posterior["W"].where(posterior["inclusion"] == 0)
     assert float(np.nanmax(np.r_[np.ravel(absent), 0.0])) == 0
+    write_report(fit, tmp_path)
+    assert "(fit.inclusion)" in (tmp_path / "report.md").read_text(encoding="utf-8")
     fit.save(tmp_path / "fit.nc")
     again = bn.load(tmp_path / "fit.nc")
     assert again.model.shrinkage == fit.model.shrinkage
