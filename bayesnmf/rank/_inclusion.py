@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._errors import Finding, ModelError
+from .._errors import EngineError, Finding, ModelError
 from .._fit import fit_table
 from .._input import Table
 from ..engines import Gibbs
@@ -36,6 +36,6 @@ def included(
 
     try:
         done = work.run("inclusion", draw, ["draws"])["draws"]
-    except ModelError as error:
+    except (EngineError, ModelError) as error:  # not for this noise or these weights: the selection is kept
         return None, [Finding("no_probability", str(error))]
     return dict(enumerate(done.values.tolist())), [found for found in fit_of(done).warnings if found.name in SAID]
