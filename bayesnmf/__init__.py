@@ -3,6 +3,7 @@
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
+from . import models as models
 from ._errors import DataError as DataError
 from ._errors import EngineError as EngineError
 from ._errors import Finding as Finding

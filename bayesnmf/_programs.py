@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -26,6 +27,7 @@ from .result import Agreement, Fit
 from .sampled import Sampled
 
 if TYPE_CHECKING:
+    from ._types import Array
     from .program import Joint
 
 Program = Callable[..., Any]
@@ -35,7 +37,7 @@ def joint_for(program: Program, table: Table, rank: int, dtype: Any) -> Joint:
     """Return the joint density of a program and a table, in the units of X."""
     from .program import Bare, Joint
 
-    bare = Bare(program)
+    bare, n_groups = Bare(program), 0
     rows = dense_rows(table, slice(0, table.shape[0]))
     given = {}
     for name, value in (("size_factors", table.row_factor), ("opportunities", table.col_factor)):
@@ -44,9 +46,14 @@ def joint_for(program: Program, table: Table, rank: int, dtype: Any) -> Joint:
         if not bare.takes(name):
             raise ModelError(f"{name} are given, but the program has no argument of that name: add {name}=None to it.")
         given[name] = jnp.asarray(value, dtype)
+    if bare.takes("groups"):
+        if table.groups is None:
+            raise ModelError("The program takes groups: give the group of each sample, groups=... of shape (n,).")
+        names, codes = np.unique(table.groups, return_inverse=True)
+        given["groups"], n_groups = jnp.asarray(codes), len(names)
     weight = None if np.all(rows.weight == 1) else jnp.asarray(rows.weight, dtype)
     X = jnp.asarray(np.where(rows.weight > 0, rows.x, 1.0), dtype)
-    return Joint(bare, X, weight, given, rank)
+    return Joint(bare, X, weight, given, rank, n_groups=n_groups)
 
 
 def fit_program(program: Program, table: Table, rank: Any, engine: Any, key: jax.Array, seed: Any) -> Fit:
@@ -75,19 +82,88 @@ def fit_program(program: Program, table: Table, rank: Any, engine: Any, key: jax
         _check_finite(joint, first(key))
         values, stats, info = engine.run_program(joint, first, key, mark)
     kept = Kept(np.asarray(values.pop("W"), float), np.asarray(values.pop("H"), float), values | stats)
+    dims = {name: own for name, own in dims_of(sites, joint).items() if name in kept.others}
     if product:
         kept.others["scale"] = kept.H.sum(3)
-        reference = unit_rows(*start)[1] if start is not None else unit_rows(kept.W[0, -1], kept.H[0, -1])[1]
-        kept = align(kept, reference, 0)
-    return _as_fit(kept, info, joint, table, engine, seed, product)
+        dims["scale"] = ("component",)
+    matched = product or _is_exchangeable(joint, sites)
+    if matched:
+        fixed = np.ptp(kept.H, (0, 1)).max(1) == 0
+        known = int(np.argmin([*fixed, False]))
+        reference = start[1] if product and start is not None else kept.H[0, -1]
+        axes = {name: own.index("component") for name, own in dims.items() if "component" in own}
+        kept = _sorted(align(kept, reference, known, axes), known, axes)
+    return _as_fit(kept, info, joint, table, engine, seed, product, matched, dims)
+
+
+def _sorted(kept: Kept, known: int, axes: dict[str, int]) -> Kept:
+    """Return the draws with components sorted by mass, known ones first."""
+    mass = kept.W.mean((0, 1)).sum(0) * kept.H.mean((0, 1)).sum(1)
+    order = np.r_[np.arange(known), known + np.argsort(-mass[known:])]
+    others = {name: a.take(order, 2 + axes[name]) if name in axes else a for name, a in kept.others.items()}
+    return Kept(kept.W[..., order], kept.H[:, :, order], others)
+
+
+def dims_of(sites: dict[str, Any], joint: Joint) -> dict[str, tuple[str, ...]]:
+    """Return the names of the dimensions of each site.
+
+    The last ones are row, component and feature where their lengths say so; all others have the name of their plate,
+    or that of the site with a number. Plates named row, component, feature and group are taken at their word.
+    """
+    sizes = {"row": joint.X.shape[0], "component": joint.rank, "feature": joint.X.shape[1]}
+    found = {}
+    for name, site in sites.items():
+        if name == "X" or site["type"] not in ("sample", "deterministic"):
+            continue
+        shape = np.shape(site["value"])
+        batch = len(shape) - (site["fn"].event_dim if site["type"] == "sample" else 0)
+        plates = {batch + frame.dim: frame.name for frame in site.get("cond_indep_stack", ())}
+        own = [plates.get(axis, f"{name}_{axis}") for axis in range(len(shape))]
+        for last in LAST:
+            first = len(shape) - len(last)
+            fits = first >= 0 and shape[first:] == tuple(sizes[dim] for dim in last)
+            if fits and all(plates.get(first + i, dim) in {dim} | (set(own) - SAID) for i, dim in enumerate(last)):
+                own[first:] = last
+                break
+        found[name] = tuple(own)
+    return found
+
+
+LAST = (("row", "component"), ("component", "feature"), ("component",), ("row",), ("feature",))
+"""What the last dimensions of a site may be."""
+
+SAID = {"row", "component", "feature", "group"}
+"""Plates whose names say what they are."""
+
+
+def _is_exchangeable(joint: Joint, sites: dict[str, Any]) -> bool:
+    """Whether the density stays as it is when components change places."""
+    dims = dims_of(sites, joint)
+
+    def turned(name: str, value: Array) -> Array:
+        return jnp.roll(value, 1, dims[name].index("component")) if "component" in dims[name] else value
+
+    values = {name: site["value"] for name, site in sites.items() if _free(site)}
+    here = joint.density(joint.coordinates(values))[0]
+    there = joint.density(joint.coordinates({name: turned(name, value) for name, value in values.items()}))[0]
+    return bool(np.isclose(here, there, rtol=1e-4))
 
 
 def _source(program: Program) -> str:
     """Return the text of a program, or its name where there is none: a checkpoint is of one program."""
+    if isinstance(program, partial):
+        given = [(name, np.asarray(value).tolist()) for name, value in sorted(program.keywords.items())]
+        return f"{_source(program.func)} {given}"
     try:
         return inspect.getsource(program)
     except (OSError, TypeError):
-        return getattr(program, "__qualname__", type(program).__name__)
+        return name_of(program)
+
+
+def name_of(program: Program) -> str:
+    """Return the name of a program: that of its function."""
+    inner = program.func if isinstance(program, partial) else program
+    return getattr(inner, "__name__", type(inner).__name__)
 
 
 def look(joint: Joint, key: jax.Array) -> dict[str, Any]:
@@ -111,7 +187,7 @@ def look(joint: Joint, key: jax.Array) -> dict[str, Any]:
     for name, site in sites.items():
         if site["type"] == "param":
             raise ModelError(f"Site {name!r} is a numpyro.param, which has no prior: sample it.")
-        if site["type"] == "plate" and site["args"][0] != site["args"][1]:
+        if site["type"] == "plate" and site["args"][1] not in (None, site["args"][0]):
             raise ModelError(f"Plate {name!r} takes a subsample: leave that to bn.SVI(batch=...) of a bn.Model.")
         latent = site["type"] == "sample" and not site["is_observed"]
         if latent and getattr(site["fn"], "is_discrete", False):
@@ -161,7 +237,7 @@ def _start(
 
 
 def _first(joint: Joint, sites: dict[str, Any], start: Any, key: jax.Array) -> dict[str, Any]:
-    """Return first values of every free site: W and H round the start, the others from their priors given these."""
+    """Return first values of every free site: W and H round the start, the others from their priors."""
     given = {}
     if start is not None:
         for index, (name, value) in enumerate(zip(("W", "H"), start, strict=True)):
@@ -169,7 +245,7 @@ def _first(joint: Joint, sites: dict[str, Any], start: Any, key: jax.Array) -> d
             own = jnp.asarray(value) * noise
             given[name] = own / own.sum(1, keepdims=True) if np.allclose(value.sum(1), 1, rtol=1e-6) else own
         given = {name: value.astype(joint.X.dtype) for name, value in given.items()}
-    found = joint.trace(given, key)
+    found = joint.first(given, key)
     return {name: site["value"] for name, site in found.items() if _free(sites[name])}
 
 
@@ -184,16 +260,16 @@ def _check_finite(joint: Joint, values: dict[str, Any]) -> None:
         )
 
 
-def _as_fit(kept: Kept, info: Any, joint: Joint, table: Table, engine: Any, seed: Any, product: bool) -> Fit:
-    order = np.argsort(-kept.W.mean((0, 1)).sum(0)) if product else np.arange(joint.rank)
-    others = {name: a[..., order] if a.shape[2:] == (joint.rank,) else a for name, a in kept.others.items()}
-    draws = kept.W[..., order], kept.H[:, :, order]
+def _as_fit(
+    kept: Kept, info: Any, joint: Joint, table: Table, engine: Any, seed: Any, product: bool, matched: bool,
+    dims: dict[str, tuple[str, ...]],
+) -> Fit:  # fmt: skip
     posterior = Sampled(
-        *draws, others, None, None, None, (), 0, table, program=joint.program.function, product=product
+        *kept, None, None, None, (), 0, table, program=joint.program.function, product=product, dims=dims
     )  # fmt: skip
     W, H = posterior.means
     cosine = np.zeros((len(kept.W), joint.rank))
-    for chain, own in enumerate(draws[1].mean(1)):
+    for chain, own in enumerate(kept.H.mean(1)):
         match = match_rows(H, own)
         cosine[chain, match.own] = match.cosine
     best = int(np.argmin(info.objective))
@@ -203,8 +279,9 @@ def _as_fit(kept: Kept, info: Any, joint: Joint, table: Table, engine: Any, seed
         found.append(
             Finding(
                 "mean_is_not_WH",
-                "the program's mean is not W H: draws are neither scaled to unit rows of H nor matched to one another, "
-                "and mean, mass and share are those of W H all the same.",
+                f"the program's mean is not W H: draws are {'not' if matched else 'neither'} scaled to unit rows of H"
+                f"{'' if matched else ' nor matched to one another'}, and mean, mass and share are those of W H all "
+                "the same.",
             )
         )
     mass = W.sum(0) * H.sum(1)

@@ -286,6 +286,7 @@ def _encode_posterior(posterior: Posterior | Sampled, arrays: dict[str, np.ndarr
         **{name: _encode(value, f"posterior.{name}", arrays) for name, value in given.items()},
         "learned": list(posterior.learned),
         "product": getattr(posterior, "product", True),
+        "dims": getattr(posterior, "dims", {}),
         "known": posterior.known,
         "table": {name: _encode(getattr(posterior.table, name), f"table.{name}", arrays) for name in TABLE},
     }
@@ -315,6 +316,7 @@ def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fi
         return Sampled(
             W, H, others, *priors, part("likelihood", Likelihood, type(None)), tuple(map(str, learned)), int(known),
             table, power, product=bool(given.get("product", True)),
+            dims={str(name): tuple(map(str, own)) for name, own in given.get("dims", {}).items()},
         )  # fmt: skip
     posterior = Posterior(
         part("W", *FAMILIES), part("H", *FAMILIES), part("prior_W", Conditional), part("prior_H", Conditional),

@@ -1,4 +1,4 @@
-"""The command line: ``bayesnmf fit``, ``rank``, ``demo``, ``info``, ``datasets``."""
+"""The command line: ``bayesnmf fit``, ``rank``, ``demo``, ``models``, ``datasets``, ``info``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Bayesian non-negative matrix factorization: the parts of a matrix, how many there are, and how sure that is.",
 )
+
+zoo = typer.Typer(help="Generative models that come with the library, as NumPyro programs.")
+app.add_typer(zoo, name="models")
 
 
 class DemoName(StrEnum):
@@ -156,6 +159,32 @@ def datasets() -> None:
             about = (getattr(recordings, name).__doc__ or "").splitlines()[0].removeprefix("Load ")
             typer.echo(f"{name:10} {about}")
         typer.echo('In Python: bayesnmf.datasets.load("ca1")')
+
+
+@zoo.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
+    """List the models."""
+    if context.invoked_subcommand is None:
+        from . import models
+
+        for name in models.list():
+            typer.echo(f"{name:20} {models.card(name)['title']}")
+        typer.echo('One of them: bayesnmf models show hpf. In Python: bayesnmf.models.load("hpf")')
+
+
+@zoo.command()
+def show(name: Annotated[str, typer.Argument(help="Name of a model, or the path of a folder of your own.")]) -> None:
+    """Print what a model is for, its formula, and its program."""
+    with _plain_errors():
+        from . import models
+
+        about, text = models.card(name), models.source(name)
+        typer.echo(f"{name}: {about['title']}\n\n{about['formula'].strip()}\n")
+        for key in ("use", "avoid", "identifiable"):
+            typer.echo(f"{key:13} {about[key]}")
+        for entry in about["references"]:
+            typer.echo(f"{'from':13} {entry}")
+        typer.echo(f"{'licence':13} {about['licence']}\n\n{text.rstrip()}")
 
 
 @app.command()

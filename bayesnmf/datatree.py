@@ -64,12 +64,14 @@ def to_datatree(fit: Fit, size: int = 500, seed: int = 0) -> xr.DataTree:
     each, entry = ("chain", "draw"), ("row", "feature")
     dims = {"W": (*each, "row", "component"), "H": (*each, "component", "feature"), "mass": (*each, "component")}
     posterior = {**draws, "mass": draws["W"].sum(2)}
+    named = fit.posterior.dims if isinstance(fit.posterior, Sampled) else {}
     for name, values in sampled.items():
         if name in STATS:
             continue
         posterior[name] = values
         of_component = values.ndim == 3 and values.shape[2] == fit.rank
-        dims[name] = (*each, "component") if of_component else (*each, *(f"{name}_{i}" for i in range(values.ndim - 2)))
+        own = ("component",) if of_component else tuple(f"{name}_{i}" for i in range(values.ndim - 2))
+        dims[name] = (*each, *named.get(name, own))
     factors = {"size_factors": ("row", fit.posterior.table.row_factor)}
     factors["opportunities"] = ("feature", fit.posterior.table.col_factor)
     given = {name: values for name, (_, values) in factors.items() if values is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -52,6 +52,8 @@ class Sampled:
         The user's program that was fitted, in the place of priors and a likelihood.
     product : bool
         Whether its mean is W H.
+    dims : dict
+        Names of the dimensions of a draw of what else was sampled, where they are known.
     """
 
     W: np.ndarray
@@ -66,6 +68,7 @@ class Sampled:
     power: int = 1
     program: Callable[..., Any] | None = None
     product: bool = True
+    dims: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Lay draws out alike, so that what is saved and loaded gives the same digits."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._errors import EngineError
+from ._programs import name_of
 from .posterior import Name
 from .priors import Prior, Scaling
 from .result import NO_INTERVAL, Fit
@@ -122,7 +123,7 @@ def noise_name(fit: Fit) -> str:
     """Return the name of the likelihood, or of the program of the user's."""
     if fit.model.likelihood is not None or not isinstance(fit.posterior, Sampled):
         return type(fit.model.likelihood).__name__
-    return f"program {getattr(fit.posterior.program, '__name__', 'not given')}"
+    return f"program {'not given' if fit.posterior.program is None else name_of(fit.posterior.program)}"
 
 
 def _reached(fit: Fit) -> str:

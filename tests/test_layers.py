@@ -16,7 +16,7 @@ LAYERS = [
     {"engines"},
     {"_linear", "posterior", "sampled"},
     {"_resolve", "_checks", "_fit", "_programs", "_storage"},
-    {"summaries", "datasets", "datatree", "diagnostics", "rank"},
+    {"summaries", "datasets", "models", "datatree", "diagnostics", "rank"},
     {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},
 ]
 UPWARD = {

@@ -115,14 +115,20 @@ def _read(path: Path, state: Any) -> tuple[Any, list[np.ndarray]] | None:
         return new, [file[f"kept{i}"] for i in range(len(file.files) - len(old))]
 
 
-def align(kept: Kept, reference: np.ndarray, known: int) -> Kept:
-    """Return the draws with unit rows of H, and the components of each in the order of a reference (k, m)."""
+def align(kept: Kept, reference: np.ndarray, known: int, axes: dict[str, int] | None = None) -> Kept:
+    """Return the draws with the components of each in the order of a reference (k, m), the first `known` in place.
+
+    Rows of H are scaled to sum to 1 where their ``scale`` is among the others. `axes` says which axis of a draw of each
+    of the others is that of components; left out, it is that of all of shape (k,).
+    """
     chains, draws, k, m = kept.H.shape
     W, H = kept.W.reshape(-1, *kept.W.shape[2:]).copy(), kept.H.reshape(-1, k, m).copy()
-    size = H.sum(2)
-    H /= np.where(size > 0, size, 1)[:, :, None]
-    W *= size[:, None]
-    per_component = [name for name, a in kept.others.items() if a.shape[2:] == (k,)]
+    if "scale" in kept.others:
+        size = kept.others["scale"].reshape(-1, k)
+        H /= np.where(size > 0, size, 1)[:, :, None]
+        W *= size[:, None]
+    if axes is None:
+        axes = {name: 0 for name, a in kept.others.items() if a.shape[2:] == (k,)}
     others = {name: a.reshape(-1, *a.shape[2:]).copy() for name, a in kept.others.items()}
     _, reference = unit_rows(np.ones((1, k)), reference)
     for s in range(len(H) if known < k else 0):
@@ -131,8 +137,8 @@ def align(kept: Kept, reference: np.ndarray, known: int) -> Kept:
             continue
         order = np.concatenate([np.arange(known), known + match_rows(reference[known:], H[s, known:]).other])
         W[s], H[s] = W[s][:, order], H[s][order]
-        for name in per_component:
-            others[name][s] = others[name][s][order]
+        for name, axis in axes.items():
+            others[name][s] = others[name][s].take(order, axis)
     return Kept(
         W.reshape(kept.W.shape), H.reshape(kept.H.shape),
         {name: a.reshape(chains, draws, *a.shape[1:]) for name, a in others.items()},

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro import handlers
 from numpyro.distributions import biject_to, constraints
+from numpyro.infer import init_to_median
 from numpyro.infer.util import log_density
 from numpyro.primitives import Messenger
 
@@ -52,13 +53,13 @@ class Joint:
     Attributes
     ----------
     program : pytree
-        Called as ``program(X, n=, m=, rank=, **given)``.
+        Called as ``program(X, n=, m=, rank=, **given)``, and with ``n_groups=`` where there are groups.
     X, weight : arrays of shape (n, m)
         Data and frequency weights; None for weights that are 1. Where the weight is 0 X is any value that can be.
     given : dict
-        ``size_factors`` (n,), ``opportunities`` (m,), where there are.
-    rank : int
-        Number of components.
+        ``size_factors`` (n,), ``opportunities`` (m,), ``groups`` (n,) as numbers from 0, where there are.
+    rank, n_groups : int
+        Number of components, and of groups.
     sheared : str or None
         The site of H that the coordinates of W refer to.
     """
@@ -69,12 +70,27 @@ class Joint:
     given: Point
     rank: int = field(metadata={"static": True})
     sheared: str | None = field(default=None, metadata={"static": True})
+    n_groups: int = field(default=0, metadata={"static": True})
 
     def trace(self, values: Point, key: Array | None = None) -> dict[str, Any]:
         """Return NumPyro's trace at some values; what is left out is drawn, given a key."""
         model = handlers.substitute(self.program, data=values)
         model = handlers.seed(model, key) if key is not None else model
         X, given = self._arguments(None)
+        return handlers.trace(model).get_trace(X, **given)
+
+    def first(self, values: Point, key: Array) -> dict[str, Any]:
+        """Return a trace to begin at: what is left out of the values is a median of a few draws from its prior.
+
+        A draw itself may lie where no gradient leads away from, such as 1e-8 under a gamma of a shape below 1.
+        """
+        typical = init_to_median(num_samples=15)
+
+        def put(site: Any) -> Any:
+            return values[site["name"]] if site["name"] in values else typical(site)
+
+        X, given = self._arguments(None)
+        model = handlers.substitute(handlers.seed(self.program, key), substitute_fn=put)
         return handlers.trace(model).get_trace(X, **given)
 
     def density(self, z: Point, rows: Array | None = None) -> tuple[jax.Array, Point]:
@@ -157,7 +173,8 @@ class Joint:
         X = self.X if rows is None else self.X[rows]
         if rows is not None and "size_factors" in given:
             given["size_factors"] = given["size_factors"][rows]
-        return X, {"n": len(X), "m": X.shape[1], "rank": self.rank, **given}
+        sizes = {"n": len(X), "m": X.shape[1], "rank": self.rank}
+        return X, sizes | given | ({"n_groups": self.n_groups} if self.n_groups else {})
 
 
 class Weighed(Messenger):
