@@ -264,3 +264,14 @@ def test_projection_of_the_training_data_gives_its_activities() -> None:
 def test_a_mode_has_no_interval() -> None:
     with pytest.raises(bn.EngineError, match="engine=bn.CAVI"):
         bn.fit(planted(), rank=2, engine=bn.MAP(starts=1, max_steps=5)).interval("H")
+
+
+def test_priors_do_not_take_signal_for_noise_that_is_still_to_be_learned() -> None:
+    """HALS under priors ends where multiplicative updates do; it once dropped a component at its first steps."""
+    X = bn.models.data("gaussian-exponential")["X"]
+    model = bn.Model(2, bn.Gaussian(), W=bn.Exponential(mean=1.0), H=bn.Exponential(mean=1.0))
+    objectives = [
+        bn.fit(X, model, engine=bn.MAP(method=method, max_steps=5000, precision="float64")).objective
+        for method in ("mu", "hals")
+    ]
+    np.testing.assert_allclose(*objectives, atol=0.1)

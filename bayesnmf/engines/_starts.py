@@ -11,6 +11,7 @@ import numpy as np
 
 from .._random import generator
 from .._types import Array
+from ..priors import Flat
 from ._hals import hals_step
 from ._loop import RUNNING, Info, Tolerance, iterate, start_info
 from ._merge import merge_twins
@@ -18,7 +19,7 @@ from ._multiplicative import multiplicative_step
 from ._problem import Problem, State
 
 WARM_UP = 50
-"""Steps without shrinkage that learned noise is first taken from."""
+"""Steps without the rates of priors that learned noise is first taken from."""
 
 STEPS = {"mu": multiplicative_step, "hals": hals_step}
 
@@ -71,8 +72,9 @@ def _run(problem: Problem, state: State, tolerance: Tolerance, method: str, max_
         state = problem.refresh_noise(state)
         return state, problem.objective(state), problem.residual(state)
 
-    if shrinks and state.likelihood.learned:
-        # with the noise of a fit by nothing, shrinkage would take signal for noise at the first step
+    flat = isinstance(problem.penalty.W, Flat) and isinstance(problem.penalty.H, Flat)
+    if state.likelihood.learned and (shrinks or not flat):
+        # with the noise of a fit by nothing, priors would take signal for noise at the first step
         free = problem.without_shrinkage()
         state = jax.lax.fori_loop(0, WARM_UP, lambda _, s: STEPS[method](free, s), state)
         state = problem.refresh_noise(state)
