@@ -17,6 +17,7 @@ from ._checks import course_findings, interval_findings
 from ._errors import EngineError, Finding, ModelError
 from ._input import Table, refuse_unobserved
 from ._resolve import resolve
+from ._sites import dims_of, free, is_exchangeable, is_product, look
 from .align import match_rows, unit_rows
 from .engines import CAVI, NUTS, SVI
 from .engines._chains import Kept, align, fingerprint
@@ -27,7 +28,6 @@ from .result import Agreement, Fit
 from .sampled import Sampled
 
 if TYPE_CHECKING:
-    from ._types import Array
     from .program import Joint
 
 Program = Callable[..., Any]
@@ -86,7 +86,7 @@ def fit_program(program: Program, table: Table, rank: Any, engine: Any, key: jax
     if product:
         kept.others["scale"] = kept.H.sum(3)
         dims["scale"] = ("component",)
-    matched = product or _is_exchangeable(joint, sites)
+    matched = product or is_exchangeable(joint, sites)
     if matched:
         fixed = np.ptp(kept.H, (0, 1)).max(1) == 0
         known = int(np.argmin([*fixed, False]))
@@ -102,51 +102,6 @@ def _sorted(kept: Kept, known: int, axes: dict[str, int]) -> Kept:
     order = np.r_[np.arange(known), known + np.argsort(-mass[known:])]
     others = {name: a.take(order, 2 + axes[name]) if name in axes else a for name, a in kept.others.items()}
     return Kept(kept.W[..., order], kept.H[:, :, order], others)
-
-
-def dims_of(sites: dict[str, Any], joint: Joint) -> dict[str, tuple[str, ...]]:
-    """Return the names of the dimensions of each site.
-
-    The last ones are row, component and feature where their lengths say so; all others have the name of their plate,
-    or that of the site with a number. Plates named row, component, feature and group are taken at their word.
-    """
-    sizes = {"row": joint.X.shape[0], "component": joint.rank, "feature": joint.X.shape[1]}
-    found = {}
-    for name, site in sites.items():
-        if name == "X" or site["type"] not in ("sample", "deterministic"):
-            continue
-        shape = np.shape(site["value"])
-        batch = len(shape) - (site["fn"].event_dim if site["type"] == "sample" else 0)
-        plates = {batch + frame.dim: frame.name for frame in site.get("cond_indep_stack", ())}
-        own = [plates.get(axis, f"{name}_{axis}") for axis in range(len(shape))]
-        for last in LAST:
-            first = len(shape) - len(last)
-            fits = first >= 0 and shape[first:] == tuple(sizes[dim] for dim in last)
-            if fits and all(plates.get(first + i, dim) in {dim} | (set(own) - SAID) for i, dim in enumerate(last)):
-                own[first:] = last
-                break
-        found[name] = tuple(own)
-    return found
-
-
-LAST = (("row", "component"), ("component", "feature"), ("component",), ("row",), ("feature",))
-"""What the last dimensions of a site may be."""
-
-SAID = {"row", "component", "feature", "group"}
-"""Plates whose names say what they are."""
-
-
-def _is_exchangeable(joint: Joint, sites: dict[str, Any]) -> bool:
-    """Whether the density stays as it is when components change places."""
-    dims = dims_of(sites, joint)
-
-    def turned(name: str, value: Array) -> Array:
-        return jnp.roll(value, 1, dims[name].index("component")) if "component" in dims[name] else value
-
-    values = {name: site["value"] for name, site in sites.items() if _free(site)}
-    here = joint.density(joint.coordinates(values))[0]
-    there = joint.density(joint.coordinates({name: turned(name, value) for name, value in values.items()}))[0]
-    return bool(np.isclose(here, there, rtol=1e-4))
 
 
 def _source(program: Program) -> str:
@@ -166,57 +121,11 @@ def name_of(program: Program) -> str:
     return getattr(inner, "__name__", type(inner).__name__)
 
 
-def look(joint: Joint, key: jax.Array) -> dict[str, Any]:
-    """Return the sites of a program, drawn once, or raise ModelError for what cannot be fitted."""
-    n, m = joint.X.shape
-    try:
-        sites = joint.trace({}, key)
-    except Exception as error:
-        raise ModelError(
-            f"The program could not be run: {error!r}. It is called as program(X, n={n}, m={m}, rank={joint.rank}), "
-            "each argument only where it has one of that name."
-        ) from error
-    if "X" not in sites or not sites["X"].get("is_observed"):
-        raise ModelError('The program has no observed site X: end it with numpyro.sample("X", ..., obs=X).')
-    for name, shape in (("W", (n, joint.rank)), ("H", (joint.rank, m))):
-        if name not in sites or sites[name]["type"] not in ("sample", "deterministic"):
-            raise ModelError(f"The program has no site {name}: sample it, or name it with numpyro.deterministic.")
-        found = np.shape(sites[name]["value"])
-        if found != shape:
-            raise ModelError(f"Expected site {name} of shape {shape}; got {found}.")
-    for name, site in sites.items():
-        if site["type"] == "param":
-            raise ModelError(f"Site {name!r} is a numpyro.param, which has no prior: sample it.")
-        if site["type"] == "plate" and site["args"][1] not in (None, site["args"][0]):
-            raise ModelError(f"Plate {name!r} takes a subsample: leave that to bn.SVI(batch=...) of a bn.Model.")
-        latent = site["type"] == "sample" and not site["is_observed"]
-        if latent and getattr(site["fn"], "is_discrete", False):
-            raise ModelError(f"Site {name!r} is discrete, and has no gradient: sum it out, or use a bn.Model.")
-    return sites
-
-
-def is_product(sites: dict[str, Any], joint: Joint) -> bool:
-    """Whether the mean is W H, with offsets: only then is the scale of W against H a matter of words."""
-    if "mean" not in sites:
-        return True
-    expected = jnp.asarray(sites["W"]["value"]) @ sites["H"]["value"]
-    if "size_factors" in joint.given:
-        expected = expected * joint.given["size_factors"][:, None]
-    if "opportunities" in joint.given:
-        expected = expected * joint.given["opportunities"][None]
-    mean = sites["mean"]["value"]
-    return np.shape(mean) == expected.shape and bool(np.allclose(mean, expected, rtol=1e-3, atol=1e-8))
-
-
-def _free(site: dict[str, Any]) -> bool:
-    return site["type"] == "sample" and not site["is_observed"]
-
-
 def _sheared(joint: Joint, sites: dict[str, Any]) -> Joint:
     """Return the joint with W's coordinates referring to H where both are positive sites."""
     from .program import is_positive
 
-    both = all(_free(sites[name]) and is_positive(sites[name]["fn"]) for name in ("W", "H"))
+    both = all(free(sites[name]) and is_positive(sites[name]["fn"]) for name in ("W", "H"))
     return replace(joint, sheared="H") if both else joint
 
 
@@ -224,7 +133,7 @@ def _start(
     sites: dict[str, Any], table: Table, rank: int, key: jax.Array, engine: Any
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return W and H of a plain fit, where they are sites of the program, in the scale of its priors."""
-    if not all(_free(sites[name]) for name in ("W", "H")) or table.least < 0:
+    if not all(free(sites[name]) for name in ("W", "H")) or table.least < 0:
         return None
     plain = CAVI(starts=engine.starts, precision=engine.precision)
     found = plain.run(resolve(Model(rank), table, plain), table, key)
@@ -246,7 +155,7 @@ def _first(joint: Joint, sites: dict[str, Any], start: Any, key: jax.Array) -> d
             given[name] = own / own.sum(1, keepdims=True) if np.allclose(value.sum(1), 1, rtol=1e-6) else own
         given = {name: value.astype(joint.X.dtype) for name, value in given.items()}
     found = joint.first(given, key)
-    return {name: site["value"] for name, site in found.items() if _free(sites[name])}
+    return {name: site["value"] for name, site in found.items() if free(sites[name])}
 
 
 def _check_finite(joint: Joint, values: dict[str, Any]) -> None:
