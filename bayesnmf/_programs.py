@@ -146,7 +146,9 @@ def _start(
 
 
 def _first(joint: Joint, sites: dict[str, Any], start: Any, key: jax.Array) -> dict[str, Any]:
-    """Return first values of every free site: W and H round the start, the others from their priors."""
+    """Return first values of every free site: W and H round the start, the others to go with them."""
+    from .program import settled
+
     given = {}
     if start is not None:
         for index, (name, value) in enumerate(zip(("W", "H"), start, strict=True)):
@@ -155,7 +157,11 @@ def _first(joint: Joint, sites: dict[str, Any], start: Any, key: jax.Array) -> d
             given[name] = own / own.sum(1, keepdims=True) if np.allclose(value.sum(1), 1, rtol=1e-6) else own
         given = {name: value.astype(joint.X.dtype) for name, value in given.items()}
     found = joint.first(given, key)
-    return {name: site["value"] for name, site in found.items() if free(sites[name])}
+    values = {name: site["value"] for name, site in found.items() if free(sites[name])}
+    if given and len(given) < len(values):
+        others = joint.density(settled(joint, joint.coordinates(values), kept=tuple(given)))[1]
+        values = {name: others[name] for name in values}
+    return values
 
 
 def _check_finite(joint: Joint, values: dict[str, Any]) -> None:

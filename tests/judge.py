@@ -160,11 +160,12 @@ def same_as(card: dict[str, Any], data: dict[str, Any]) -> bn.Model | None:
 
 class Compared(NamedTuple):
     """A quantity of a fit beside its reference: the difference of means in standard errors of both (`z`), and in
-    posterior standard deviations (`away`); the ratio of standard deviations (`spread`)."""
+    posterior standard deviations (`away`); the ratio of standard deviations (`spread`); effective draws (`ess`)."""
 
     z: np.ndarray
     away: np.ndarray
     spread: np.ndarray
+    ess: np.ndarray
 
 
 def compared(found: dict[str, np.ndarray], reference: dict[str, Any]) -> dict[str, Compared]:
@@ -175,9 +176,10 @@ def compared(found: dict[str, np.ndarray], reference: dict[str, Any]) -> dict[st
         if mean.shape != values.shape[2:]:  # masses of a fit that dropped a component
             continue
         own = values.std((0, 1))
-        error = own / np.sqrt(np.maximum(array_stats.ess(values, chain_axis=0, draw_axis=1, method="mean"), 1))
+        ess = np.maximum(array_stats.ess(values, chain_axis=0, draw_axis=1, method="mean"), 1)
+        error = own / np.sqrt(ess)
         gap = values.mean((0, 1)) - mean
-        result[name] = Compared(gap / np.hypot(error, mcse), gap / sd, own / sd)
+        result[name] = Compared(gap / np.hypot(error, mcse), gap / sd, own / sd, np.asarray(ess))
     return result
 
 

@@ -161,6 +161,15 @@ def test_sites_come_back_with_the_names_of_their_dimensions(tmp_path: Path) -> N
     assert "not scaled" in named.message
 
 
+def test_svi_begins_where_rates_go_with_what_they_are_the_rates_of() -> None:
+    """The prior of compressive says 1/1000 of a count: from there its rates took W along, and nothing came back."""
+    judge = Judge.of("compressive")
+    found = compared(
+        judge.of_fit(judge.fit(bn.SVI(starts=1, max_steps=5000))), bn.models.reference("compressive")["quantities"]
+    )
+    assert np.abs(found["entries"].away).max() < 1
+
+
 def test_known_components_stay_first_and_groups_are_asked_for() -> None:
     judge = Judge.of("fixed-plus-new")
     fit = judge.fit(bn.SVI(max_steps=200, draws=50))

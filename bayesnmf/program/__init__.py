@@ -10,5 +10,6 @@ from ._guides import target as target
 from ._joint import Bare as Bare
 from ._joint import Joint as Joint
 from ._joint import is_positive as is_positive
+from ._joint import settled as settled
 from ._model import ModelProgram as ModelProgram
 from ._model import Noise as Noise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from numpyro import handlers
 from numpyro.distributions import biject_to, constraints
 from numpyro.infer import init_to_median
 from numpyro.infer.util import log_density
+from numpyro.optim import Adam
 from numpyro.primitives import Messenger
 
 from .._pytree import pytree
@@ -175,6 +177,26 @@ class Joint:
             given["size_factors"] = given["size_factors"][rows]
         sizes = {"n": len(X), "m": X.shape[1], "rank": self.rank}
         return X, sizes | given | ({"n_groups": self.n_groups} if self.n_groups else {})
+
+
+@partial(jax.jit, static_argnames="kept")
+def settled(joint: Joint, z: Point, *, kept: tuple[str, ...]) -> Point:
+    """Return coordinates with all but those kept brought to their mode, or near it: where they go with what is kept.
+
+    The rate of a prior that is far from what it is the rate of would take that along before it moved itself.
+    """
+    optimizer = Adam(0.1)
+
+    def step(_: Array, state: Any) -> Any:
+        own = optimizer.get_params(state)
+        return optimizer.update(jax.grad(lambda own: -joint.density(z | own)[0])(own), state)
+
+    first = optimizer.init({name: value for name, value in z.items() if name not in kept})
+    return z | optimizer.get_params(jax.lax.fori_loop(0, SETTLING, step, first))
+
+
+SETTLING = 300
+"""Steps of a tenth of a logarithm: from one prior level to another that is e^30 away."""
 
 
 class Weighed(Messenger):

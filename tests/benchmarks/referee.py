@@ -36,6 +36,8 @@ ENGINES = {
     "MAP": bn.MAP(starts=5, precision="float64"),
 }
 EXACT, DRAWN = ("NUTS", "Gibbs"), ("NUTS", "Gibbs", "SVI")
+ENOUGH = 400
+"""Effective draws from which a standard error is worth its name (Vehtari et al. 2021)."""
 FIELDS = (
     "model",
     "form",
@@ -81,6 +83,7 @@ def judged(name: str, form: str, engine: str) -> dict[str, Any] | None:
         which = max(z, key=lambda key: z[key])
         row |= {"of": sum(a.z.size for a in found.values()), "worst": round(float(z[which]), 2), "which": which}
         row |= {"beyond": sum(int((np.abs(a.z) > 3).sum()) for a in found.values())}
+        row |= {"ess": round(min(float(a.ess.min()) for a in found.values()))}
     entries = found["entries"]
     return row | {
         "entries": round(float(np.sqrt(np.mean(entries.away**2))), 3),
@@ -142,15 +145,18 @@ def told(kind: str, name: str, fit: bn.Fit, judge: Judge) -> None:
 
 def page(rows: list[dict[str, str]]) -> None:
     """Print the table, exact engines first."""
-    print("| model | form | engine | quantities | beyond 3 | worst | entries | their sd | held out | seconds |")
+    print("| model | form | engine | quantities | beyond 3 | worst | least ess | entries | their sd | held out |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for row in sorted(rows, key=lambda row: row["engine"] not in EXACT):
         worst = f"{row['worst']} ({row['which']})" if row["worst"] else ""
-        cells = row["model"], row["form"], row["engine"], row["of"], row["beyond"], worst
-        print("|", " | ".join((*cells, row["entries"], row["spread"], row["held_out"], row["seconds"])), "|")
-    exact = [row for row in rows if row["engine"] in EXACT]
-    beyond, of = (sum(int(row[key]) for row in exact) for key in ("beyond", "of"))
-    print(f"\n{beyond} of {of} quantities of exact engines are beyond three standard errors ({beyond / of:.2%}).")
+        cells = row["model"], row["form"], row["engine"], row["of"], row["beyond"], worst, row["ess"]
+        print("|", " | ".join((*cells, row["entries"], row["spread"], row["held_out"])), "|")
+    for name, own in (
+        ("all", [row for row in rows if row["engine"] in EXACT]),
+        (f"at least {ENOUGH} effective draws", [row for row in rows if row["ess"] and int(row["ess"]) >= ENOUGH]),
+    ):
+        beyond, of = (sum(int(row[key]) for row in own) for key in ("beyond", "of"))
+        print(f"\nExact engines, {name}: {beyond} of {of} beyond three standard errors ({beyond / of:.2%}).")
 
 
 if __name__ == "__main__":
