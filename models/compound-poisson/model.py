@@ -13,22 +13,22 @@ class Jumps(dist.Distribution):
 
     support = constraints.nonnegative
 
-    def __init__(self, number, shape, jump, validate_args=None):
-        self.number, self.shape, self.jump = number, shape, jump
+    def __init__(self, number, kappa, jump, validate_args=None):
+        self.number, self.kappa, self.jump = number, kappa, jump
         super().__init__(batch_shape=jnp.shape(number), validate_args=validate_args)
 
     def log_prob(self, x):
         k = jnp.arange(1.0, 41.0)
-        some, rate = jnp.where(x > 0, x, 1), self.shape / self.jump
+        some, rate = jnp.where(x > 0, x, 1), self.kappa / self.jump
         number = jnp.maximum(self.number, 1e-30)[..., None]
-        terms = k * jnp.log(number) - gammaln(k + 1) + self.shape * k * jnp.log(rate * some[..., None])
-        series = logsumexp(terms - gammaln(self.shape * k), -1) - rate * some - jnp.log(some)
+        terms = k * jnp.log(number) - gammaln(k + 1) + self.kappa * k * jnp.log(rate * some[..., None])
+        series = logsumexp(terms - gammaln(self.kappa * k), -1) - rate * some - jnp.log(some)
         return jnp.where(x > 0, series, 0) - self.number
 
     def sample(self, key, sample_shape=()):
         count, size = random.split(key)
         k = random.poisson(count, self.number, sample_shape + self.batch_shape)
-        total = random.gamma(size, self.shape * jnp.maximum(k, 1)) * self.jump / self.shape
+        total = random.gamma(size, self.kappa * jnp.maximum(k, 1)) * self.jump / self.kappa
         return jnp.where(k > 0, total, 0)
 
 

@@ -38,20 +38,7 @@ ENGINES = {
 EXACT, DRAWN = ("NUTS", "Gibbs"), ("NUTS", "Gibbs", "SVI")
 ENOUGH = 400
 """Effective draws from which a standard error is worth its name (Vehtari et al. 2021)."""
-FIELDS = (
-    "model",
-    "form",
-    "engine",
-    "of",
-    "beyond",
-    "worst",
-    "which",
-    "entries",
-    "spread",
-    "held_out",
-    "seconds",
-    "said",
-)
+FIELDS = "model form engine of beyond worst which ess entries spread held_out seconds said".split()
 
 
 def judged(name: str, form: str, engine: str) -> dict[str, Any] | None:
