@@ -303,3 +303,13 @@ def test_version_info_and_datasets() -> None:
     assert "devices    cpu" in info
     for name in bn.datasets.names():
         assert name in run("datasets").stdout
+
+
+def test_models_are_listed_and_shown() -> None:
+    listed = run("models").stdout
+    assert all(name in listed for name in bn.models.list())
+    shown = run("models", "show", "hpf").stdout
+    card = bn.models.card("hpf")
+    assert all(card[key] in shown for key in ("title", "use", "avoid"))
+    assert bn.models.source("hpf").rstrip() in shown
+    assert_refused(run("models", "show", "hfp"), "no model 'hfp'. There are compound-poisson")
