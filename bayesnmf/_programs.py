@@ -17,10 +17,10 @@ from ._checks import course_findings, interval_findings
 from ._errors import EngineError, Finding, ModelError
 from ._input import Table, refuse_unobserved
 from ._resolve import resolve
-from ._sites import dims_of, free, is_exchangeable, is_product, look
+from ._sites import axes_of, dims_of, fixed_rows, free, is_exchangeable, is_product, look
 from .align import match_rows, unit_rows
 from .engines import CAVI, NUTS, SVI
-from .engines._chains import Kept, align, fingerprint
+from .engines._chains import Kept, align, fingerprint, reordered
 from .engines._prepare import dense_rows
 from .likelihoods import Poisson
 from .model import Model
@@ -46,11 +46,11 @@ def joint_for(program: Program, table: Table, rank: int, dtype: Any) -> Joint:
         if not bare.takes(name):
             raise ModelError(f"{name} are given, but the program has no argument of that name: add {name}=None to it.")
         given[name] = jnp.asarray(value, dtype)
-    if bare.takes("groups"):
-        if table.groups is None:
-            raise ModelError("The program takes groups: give the group of each sample, groups=... of shape (n,).")
+    if bare.takes("groups") and table.groups is not None:
         names, codes = np.unique(table.groups, return_inverse=True)
         given["groups"], n_groups = jnp.asarray(codes), len(names)
+    elif bare.needs("groups"):
+        raise ModelError("The program takes groups: give the group of each sample, groups=... of shape (n,).")
     weight = None if np.all(rows.weight == 1) else jnp.asarray(rows.weight, dtype)
     X = jnp.asarray(np.where(rows.weight > 0, rows.x, 1.0), dtype)
     return Joint(bare, X, weight, given, rank, n_groups=n_groups)
@@ -73,6 +73,8 @@ def fit_program(program: Program, table: Table, rank: Any, engine: Any, key: jax
         product = is_product(sites, joint)
         start = _start(sites, table, int(rank), key, engine) if product else None
         joint = _sheared(joint, sites)
+        known = fixed_rows(joint, sites, key)
+        dims = dims_of(sites, joint, known) | ({"scale": ("component",)} if product else {})
 
         def first(key: jax.Array) -> dict[str, Any]:
             return _first(joint, sites, start, key)
@@ -80,35 +82,31 @@ def fit_program(program: Program, table: Table, rank: Any, engine: Any, key: jax
         settings = f"{replace(engine, checkpoint=None, progress=False)!r} {_source(program)}"
         mark = fingerprint(settings, table, jax.random.key_data(key), dict(joint.given))
         _check_finite(joint, first(key))
+        matched = is_exchangeable(joint, axes_of(dims), known, key)
         values, stats, info = engine.run_program(joint, first, key, mark)
     kept = Kept(np.asarray(values.pop("W"), float), np.asarray(values.pop("H"), float), values | stats)
-    dims = {name: own for name, own in dims_of(sites, joint).items() if name in kept.others}
     if product:
         kept.others["scale"] = kept.H.sum(3)
-        dims["scale"] = ("component",)
-    matched = product or is_exchangeable(joint, sites)
+    axes = {name: axis for name, axis in axes_of(dims).items() if name in kept.others}
     if matched:
-        fixed = np.ptp(kept.H, (0, 1)).max(1) == 0
-        known = int(np.argmin([*fixed, False]))
         reference = start[1] if product and start is not None else kept.H[0, -1]
-        axes = {name: own.index("component") for name, own in dims.items() if "component" in own}
-        kept = _sorted(align(kept, reference, known, axes), known, axes)
+        kept = align(kept, reference, known, axes)
+        mass = kept.W.mean((0, 1)).sum(0) * kept.H.mean((0, 1)).sum(1)
+        kept = reordered(kept, np.r_[np.arange(known), known + np.argsort(-mass[known:])], known, axes)
+    elif product:
+        kept = align(kept, kept.H[0, -1], int(rank), {})
+    dims = {name: own for name, own in dims.items() if name in kept.others}
     return _as_fit(kept, info, joint, table, engine, seed, product, matched, dims)
-
-
-def _sorted(kept: Kept, known: int, axes: dict[str, int]) -> Kept:
-    """Return the draws with components sorted by mass, known ones first."""
-    mass = kept.W.mean((0, 1)).sum(0) * kept.H.mean((0, 1)).sum(1)
-    order = np.r_[np.arange(known), known + np.argsort(-mass[known:])]
-    others = {name: a.take(order, 2 + axes[name]) if name in axes else a for name, a in kept.others.items()}
-    return Kept(kept.W[..., order], kept.H[:, :, order], others)
 
 
 def _source(program: Program) -> str:
     """Return the text of a program, or its name where there is none: a checkpoint is of one program."""
     if isinstance(program, partial):
-        given = [(name, np.asarray(value).tolist()) for name, value in sorted(program.keywords.items())]
-        return f"{_source(program.func)} {given}"
+        given = [np.asarray(value).tolist() for value in program.args]
+        named = [(name, np.asarray(value).tolist()) for name, value in sorted(program.keywords.items())]
+        return f"{_source(program.func)} {given} {named}"
+    if hasattr(program, "source"):
+        return str(program.source)
     try:
         return inspect.getsource(program)
     except (OSError, TypeError):
@@ -197,6 +195,15 @@ def _as_fit(
                 f"the program's mean is not W H: draws are {'not' if matched else 'neither'} scaled to unit rows of H"
                 f"{'' if matched else ' nor matched to one another'}, and mean, mass and share are those of W H all "
                 "the same.",
+            )
+        )
+    elif not matched:
+        found.append(
+            Finding(
+                "components_not_matched",
+                "the program tells its components apart, or has sites of which it is not known whether they have "
+                "components: each draw has them in the order of its chain. Put such sites in numpyro.plate"
+                '("component", rank).',
             )
         )
     mass = W.sum(0) * H.sum(1)

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from .program import Joint
 
 
+RESERVED = {
+    "scale", "log_joint", "gradients", "acceptance", "diverging", "step", "components", "inclusion", "mass", "chain",
+    "draw", "entry",
+}  # fmt: skip
+"""What a fit keeps beside the sites of a program, by name."""
+
+
 def look(joint: Joint, key: jax.Array) -> dict[str, Any]:
     """Return the sites of a program, drawn once, or raise ModelError for what cannot be fitted."""
     n, m = joint.X.shape
@@ -22,7 +29,8 @@ def look(joint: Joint, key: jax.Array) -> dict[str, Any]:
         sites = joint.trace({}, key)
     except Exception as error:
         raise ModelError(
-            f"The program could not be run: {error!r}. It is called as program(X, n={n}, m={m}, rank={joint.rank}), "
+            f"The program could not be run: {error!r}. It is called as program(X, n={n}, m={m}, rank={joint.rank}) "
+            "and with groups, n_groups, size_factors and opportunities where they are given, "
             "each argument only where it has one of that name."
         ) from error
     if "X" not in sites or not sites["X"].get("is_observed"):
@@ -33,7 +41,12 @@ def look(joint: Joint, key: jax.Array) -> dict[str, Any]:
         found = np.shape(sites[name]["value"])
         if found != shape:
             raise ModelError(f"Expected site {name} of shape {shape}; got {found}.")
+    lengths = {"row": n, "component": joint.rank, "feature": m}
     for name, site in sites.items():
+        if name in RESERVED:
+            raise ModelError(f"Site {name!r} has a name that a fit has for something of its own: call it otherwise.")
+        if site["type"] == "plate" and lengths.get(name, site["args"][0]) != site["args"][0]:
+            raise ModelError(f"Expected plate {name!r} to have length {lengths[name]}; got {site['args'][0]}.")
         if site["type"] == "param":
             raise ModelError(f"Site {name!r} is a numpyro.param, which has no prior: sample it.")
         if site["type"] == "plate" and site["args"][1] not in (None, site["args"][0]):
@@ -62,13 +75,25 @@ def free(site: dict[str, Any]) -> bool:
     return site["type"] == "sample" and not site["is_observed"]
 
 
-def dims_of(sites: dict[str, Any], joint: Joint) -> dict[str, tuple[str, ...]]:
+def fixed_rows(joint: Joint, sites: dict[str, Any], key: jax.Array) -> int:
+    """Return how many of the first rows of H are the same in every draw: those that are known."""
+    first, again = sites["H"]["value"], joint.trace({}, jax.random.fold_in(key, 1))["H"]["value"]
+    return int(np.argmin([*np.all(np.asarray(first == again), 1), False]))
+
+
+def dims_of(sites: dict[str, Any], joint: Joint, known: int) -> dict[str, tuple[str, ...]]:
     """Return the names of the dimensions of each site.
 
-    The last ones are row, component and feature where their lengths say so; all others have the name of their plate,
-    or that of the site with a number. Plates named row, component, feature and group are taken at their word.
+    W is (row, component), H (component, feature). Plates give their names. What is left at the end of a site is named
+    by its length, where only one of rows, components and features has that; components that are not known have a
+    dimension of their own, ``new_component``. All else has the name of the site with a number.
     """
-    sizes = {"row": joint.X.shape[0], "component": joint.rank, "feature": joint.X.shape[1]}
+    n, m = joint.X.shape
+    lengths = {"row": n, "component": joint.rank, "feature": m} | (
+        {"new_component": joint.rank - known} if known else {}
+    )
+    sizes = list(lengths.values())
+    clear = {dim for dim, size in lengths.items() if sizes.count(size) == 1}
     found = {}
     for name, site in sites.items():
         if name == "X" or site["type"] not in ("sample", "deterministic"):
@@ -76,33 +101,49 @@ def dims_of(sites: dict[str, Any], joint: Joint) -> dict[str, tuple[str, ...]]:
         shape = np.shape(site["value"])
         batch = len(shape) - (site["fn"].event_dim if site["type"] == "sample" else 0)
         plates = {batch + frame.dim: frame.name for frame in site.get("cond_indep_stack", ())}
-        said = {axis: plate for axis, plate in plates.items() if plate in SAID}
         own = [plates.get(axis, f"{name}_{axis}") for axis in range(len(shape))]
         for last in LAST:
-            first = len(shape) - len(last)
-            fits = first >= 0 and shape[first:] == tuple(sizes[dim] for dim in last)
-            if fits and all(said.get(first + i, dim) == dim for i, dim in enumerate(last)):
-                own[first:] = last
-                break
+            axes = range(len(shape) - len(last), len(shape))
+            if axes.start < 0 or any(shape[i] != lengths.get(dim) for i, dim in zip(axes, last, strict=True)):
+                continue
+            for i, dim in zip(axes, last, strict=True):
+                own[i] = dim if i not in plates and dim in clear else own[i]
+            break
         found[name] = tuple(own)
+    return found | {"W": ("row", "component"), "H": ("component", "feature")}
+
+
+LAST = (
+    ("row", "component"), ("component", "feature"), ("new_component", "feature"), ("component",),
+    ("new_component",), ("row",), ("feature",),
+)  # fmt: skip
+"""What the last dimensions of a site may be."""
+
+
+def axes_of(dims: dict[str, tuple[str, ...]]) -> dict[str, tuple[int, bool]]:
+    """Return the axis along which each site has components, and whether only new ones."""
+    found = {}
+    for name, own in dims.items():
+        for dim in ("component", "new_component"):
+            if dim in own:
+                found[name] = own.index(dim), dim == "new_component"
     return found
 
 
-LAST = (("row", "component"), ("component", "feature"), ("component",), ("row",), ("feature",))
-"""What the last dimensions of a site may be."""
+def is_exchangeable(joint: Joint, axes: dict[str, tuple[int, bool]], known: int, key: jax.Array) -> bool:
+    """Whether the density stays as it is when components that are not known change places in all sites at once.
 
-SAID = {"row", "component", "feature", "group"}
-"""Plates whose names say what they are."""
-
-
-def is_exchangeable(joint: Joint, sites: dict[str, Any]) -> bool:
-    """Whether the density stays as it is when components change places."""
-    dims = dims_of(sites, joint)
+    Where it is not finite, and so says nothing, they are taken to be.
+    """
+    order = np.r_[np.arange(known), known + np.roll(np.arange(joint.rank - known), 1)]
 
     def turned(name: str, value: Array) -> Array:
-        return jnp.roll(value, 1, dims[name].index("component")) if "component" in dims[name] else value
+        if name not in axes:
+            return value
+        axis, new = axes[name]
+        return jnp.take(value, order[known:] - known if new else order, axis)
 
-    values = {name: site["value"] for name, site in sites.items() if free(site)}
+    values = {name: site["value"] for name, site in joint.first({}, key).items() if free(site)}
     here = joint.density(joint.coordinates(values))[0]
     there = joint.density(joint.coordinates({name: turned(name, value) for name, value in values.items()}))[0]
-    return bool(np.isclose(here, there, rtol=1e-4))
+    return bool(~jnp.isfinite(here) | (jnp.abs(here - there) <= 1e-5 * jnp.abs(here)))

@@ -55,6 +55,8 @@ def to_datatree(fit: Fit, size: int = 500, seed: int = 0) -> xr.DataTree:
         "row": _names(fit.samples, n), "feature": _names(fit.features, m), "component": np.arange(fit.rank),
         "chain": np.arange(draws["W"].shape[0]), "draw": np.arange(draws["W"].shape[1]),
     }  # fmt: skip
+    if fit.groups is not None:
+        names["group"] = np.unique(fit.groups)
 
     def group(dims: dict[str, tuple[str, ...]], values: dict[str, np.ndarray]) -> xr.Dataset:
         used = {d for dim in dims.values() for d in dim}

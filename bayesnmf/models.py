@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import builtins
 import json
+import sys
 import tomllib
 from collections.abc import Callable
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ from ._errors import ModelError
 
 FILES = ("model.py", "card.toml", "data.toml", "reference.json")
 """What the folder of a model holds."""
+
+CARD = ("title", "formula", "use", "avoid", "identifiable", "references", "licence")
+"""What a card says."""
 
 HERE = Path(__file__).parent
 ROOT = HERE / "_zoo" if (HERE / "_zoo").is_dir() else HERE.parent / "models"
@@ -79,7 +84,12 @@ def card(name: Name) -> dict[str, Any]:
     >>> bn.models.card("hpf")["title"]
     'Hierarchical Poisson factorization'
     """
-    return _toml(_folder(name), "card.toml")
+    folder = _folder(name)
+    found = _toml(folder, "card.toml")
+    missing = [key for key in CARD if key not in found]
+    if missing:
+        raise ModelError(f"{folder / 'card.toml'} does not say {', '.join(missing)}.")
+    return found
 
 
 def source(name: Name) -> str:
@@ -137,7 +147,7 @@ def _folder(name: Name) -> Path:
     if isinstance(name, str) and name in list():
         return ROOT / name
     if isinstance(name, PathLike) or (isinstance(name, str) and ("/" in name or "\\" in name)):
-        folder = Path(name)
+        folder = Path(name).resolve()
         if (folder / "model.py").is_file():
             return folder
         raise ModelError(f"Expected a folder with a file model.py; there is none in {folder}.")
@@ -152,6 +162,8 @@ def _text(folder: Path, file: str) -> str:
         return (folder / file).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ModelError(f"Expected {', '.join(FILES)} in {folder}; there is no {file}.") from None
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{folder / file} is not UTF-8 text: {error}.") from error
 
 
 def _toml(folder: Path, file: str) -> dict[str, Any]:
@@ -164,15 +176,18 @@ def _toml(folder: Path, file: str) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _program(path: Path, text: str) -> Callable[..., Any]:
     """Return the program that a file defines. The same text gives the same object, so that it compiles once."""
-    given: dict[str, Any] = {"__name__": f"bayesnmf._zoo.{path.parent.name}", "__file__": str(path)}
+    module = ModuleType(f"bayesnmf._zoo.{path.parent.name}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
     try:
-        exec(compile(text, str(path), "exec"), given)
+        exec(compile(text, str(path), "exec", dont_inherit=True), module.__dict__)
     except Exception as error:
         raise ModelError(f"{path} could not be run: {error!r}.") from error
-    program = given.get("program")
-    if not callable(program):
-        raise ModelError(f"Expected {path} to define program(X, *, n, m, rank); it defines {_defined(given)}.")
+    program = module.__dict__.get("program")
+    if not isinstance(program, FunctionType):
+        raise ModelError(f"Expected {path} to define program(X, *, n, m, rank); it defines {_defined(vars(module))}.")
     program.__name__ = program.__qualname__ = path.parent.name
+    program.source = text  # type: ignore[attr-defined]
     return program
 
 

@@ -32,7 +32,7 @@ class Sampled:
     Attributes
     ----------
     W, H : arrays of shape (chains, draws, n, k), (chains, draws, k, m)
-        Draws, rows of H summing to 1.
+        Draws, rows of H summing to 1; as they are where the mean is not W H.
     others : dict
         Draws of what else was sampled, (chains, draws, ...): ``log_joint``, noise, parameters of the priors; ``scale``
         (chains, draws, k), the sums of rows of H before they were scaled to 1.

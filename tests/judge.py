@@ -50,7 +50,8 @@ def drawn(program: Callable[..., Any], recipe: dict[str, Any]) -> tuple[np.ndarr
     """Return X drawn from a program, some of its sites as the recipe has them, and which entries are held out."""
     n, m, seed = recipe["n"], recipe["m"], recipe["seed"]
     sites = {name: jnp.asarray(value, float) for name, value in recipe.get("drawn_with", {}).items()}
-    own = bound(program, recipe | {"rank": recipe.get("drawn_rank", recipe["rank"])}, n, m)
+    other = {"arguments": {}} if "drawn_from" in recipe else {}
+    own = bound(program, recipe | {"rank": recipe.get("drawn_rank", recipe["rank"])} | other, n, m)
     trace = handlers.trace(handlers.seed(handlers.substitute(own, data=sites), seed)).get_trace(None)
     flat = np.random.default_rng(seed).choice(n * m, recipe["held_out"], replace=False)
     return np.asarray(trace["X"]["value"], float), np.stack(np.divmod(np.sort(flat), m), 1)
@@ -188,7 +189,7 @@ TRANSPOSED = """T = numpyro.sample("T", dist.Dirichlet(jnp.full(rank, 0.5)).expa
     H = numpyro.deterministic("H", T.T)"""
 FAULTS = {
     "rate": {
-        "hpf": ("dist.Gamma(1.0, 1.0).expand([n])", "dist.Gamma(1.0, 1.2).expand([n])"),
+        "hpf": ('"xi", dist.Gamma(1.0, 1.0)', '"xi", dist.Gamma(1.0, 1.2)'),
         "compressive": ("n * level", "1.2 * n * level"),
         "fixed-plus-new": ("1.0 / 50.0", "1.2 / 50.0"),
     },

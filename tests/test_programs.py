@@ -1,5 +1,6 @@
 """Programs of the user's: fitted as models are, and refused by name for what cannot be."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,79 @@ def test_deterministic_factors_and_other_means() -> None:
     assert "mean_is_not_WH" in [finding.name for finding in fit.warnings]
 
 
+def budgets(X: Any, *, n: int, m: int, rank: int) -> None:
+    """Sites by sample and by feature, which no plate names, and whose lengths may be those of others."""
+    xi = numpyro.sample("xi", dist.Gamma(2.0, 2.0).expand([n]))
+    eta = numpyro.sample("eta", dist.Gamma(2.0, 2.0).expand([m]))
+    W = numpyro.sample("W", dist.Gamma(1.0, xi[:, None]).expand([n, rank]))
+    H = numpyro.sample("H", dist.Gamma(1.0, eta[None]).expand([rank, m]))
+    numpyro.sample("X", dist.Poisson(W @ H), obs=X)
+
+
+def ordered(X: Any, *, n: int, m: int, rank: int) -> None:
+    """Components that their priors tell apart."""
+    W = numpyro.sample("W", dist.Gamma(1.0, 1.0 / jnp.arange(1.0, rank + 1)).expand([n, rank]))
+    H = numpyro.sample("H", dist.Dirichlet(jnp.ones(m)).expand([rank]))
+    numpyro.sample("X", dist.Poisson(W @ H), obs=X)
+
+
+def known_and_new(X: Any, *, n: int, m: int, rank: int, known: Any = None) -> None:
+    """The first rows of H are known, if there are any."""
+    known = jnp.zeros((0, m)) if known is None else jnp.asarray(known)
+    W = numpyro.sample("W", dist.Gamma(1.0, 0.1).expand([n, rank]))
+    new = numpyro.sample("new_H", dist.Dirichlet(jnp.ones(m)).expand([rank - len(known)]))
+    H = numpyro.deterministic("H", jnp.concatenate([known, new]))
+    numpyro.sample("X", dist.Poisson(W @ H), obs=X)
+
+
+QUICK = bn.SVI(max_steps=100, draws=20, starts=1)
+
+
+def test_lengths_that_are_equal_by_chance_move_nothing() -> None:
+    """Three features and three components: what features have stays with features."""
+    X = np.random.default_rng(0).poisson(np.outer(np.ones(15), [100, 10, 1]))
+    fit = bn.fit(X, budgets, rank=3, engine=QUICK)
+    assert fit.posterior.dims["eta"] == ("eta_0",)
+    assert np.all(np.diff(fit.posterior.others["eta"].mean((0, 1))) > 0)
+    assert "components_not_matched" not in [finding.name for finding in fit.warnings]
+
+
+def test_components_that_are_told_apart_stay_where_they_are() -> None:
+    fit = bn.fit(planted(), ordered, rank=3, engine=QUICK)
+    assert "components_not_matched" in [finding.name for finding in fit.warnings]
+    np.testing.assert_allclose(fit.H.sum(1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_known_rows_stay_and_new_ones_move_in_all_sites(count: int) -> None:
+    """With all rows known too, where there is nothing to be matched."""
+    X = planted()
+    known = np.random.default_rng(1).dirichlet(np.ones(X.shape[1]), count)
+    fit = bn.fit(X, partial(known_and_new, known=known), rank=3, engine=QUICK)
+    np.testing.assert_allclose(fit.H[:count], known, rtol=1e-4)
+    draws = fit.posterior
+    np.testing.assert_allclose(draws.others["new_H"], draws.H[:, :, count:], rtol=1e-4, atol=1e-6)
+
+
+def test_groups_that_have_a_default_need_not_be_given() -> None:
+    def program(X: Any, *, groups: Any = None, **sizes: Any) -> None:
+        assert groups is None or len(groups) == sizes["n"]
+        capacities(X, n=sizes["n"], m=sizes["m"], rank=sizes["rank"])
+
+    X = planted()
+    for given in ({}, {"groups": np.arange(len(X)) // 5}):
+        assert bn.fit(X, program, rank=2, engine=QUICK, **given).rank == 2
+
+
 def sites(**missing: Any) -> Any:
     def program(X: Any, *, n: int, m: int, rank: int) -> None:
         for name in missing.get("discrete", ()):
             numpyro.sample(name, dist.Poisson(1.0))
+        if "named" in missing:
+            numpyro.sample(missing["named"], dist.Gamma(1.0, 1.0))
+        if "plate" in missing:
+            with numpyro.plate("component", missing["plate"]):
+                numpyro.sample("rate", dist.Gamma(1.0, 1.0))
         for name in missing.get("param", ()):
             numpyro.param(name, 1.0)
         if "boom" in missing:
@@ -125,7 +195,9 @@ def sites(**missing: Any) -> Any:
         (sites(more=1), r"Expected site H of shape \(3, 15\); got \(3, 16\)"),
         (sites(free=True), "no observed site X"),
         (sites(discrete=["z"]), "'z' is discrete"),
-        (sites(param=["scale"]), "numpyro.param"),
+        (sites(named="scale"), "'scale' has a name that a fit has"),
+        (sites(plate=7), "Expected plate 'component' to have length 3; got 7"),
+        (sites(param=["level"]), "numpyro.param"),
         (sites(noise=lambda mean: dist.Beta(mean, 1.0)), "log density of the program is"),
     ],
 )

@@ -28,17 +28,17 @@ from bayesnmf.models import FILES, ROOT
 pytestmark = pytest.mark.usefixtures("promoted", "x64")
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 MODELS = bn.models.list()
-CARD = {"title", "formula", "use", "avoid", "identifiable", "references", "licence"}
 NUTS = bn.NUTS(chains=2, warmup=300, draws=400, starts=1, precision="float64")
 WORST = 4.5
 """Standard errors that no quantity is beyond: of 120 by chance in one run of a thousand."""
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", MODELS)
 def test_a_folder_keeps_the_contract(name: str) -> None:
     folder, card = ROOT / name, bn.models.card(name)
-    assert {path.name for path in folder.iterdir()} == set(FILES)
-    assert set(card) - {"same_as"} == CARD
+    assert {path.name for path in folder.iterdir()} - {"__pycache__"} == set(FILES)
+    assert set(card) - {"same_as"} == set(bn.models.CARD)
     text = bn.models.source(name)
     assert len(text.splitlines()) <= 60
     tree = ast.parse(text)
@@ -241,5 +241,3 @@ def test_the_zoo_is_small_and_no_package() -> None:
     assert sum(path.stat().st_size for path in files) < 2**20
     assert not [path for path in files if path.name == "__init__.py"]
     assert len(MODELS) >= 12
-    for name in MODELS:
-        assert json.dumps(bn.models.reference(name)["fails"]) is not None

@@ -115,21 +115,23 @@ def _read(path: Path, state: Any) -> tuple[Any, list[np.ndarray]] | None:
         return new, [file[f"kept{i}"] for i in range(len(file.files) - len(old))]
 
 
-def align(kept: Kept, reference: np.ndarray, known: int, axes: dict[str, int] | None = None) -> Kept:
+def align(
+    kept: Kept, reference: np.ndarray, known: int, axes: dict[str, tuple[int, bool]] | None = None
+) -> Kept:  # fmt: skip
     """Return the draws with the components of each in the order of a reference (k, m), the first `known` in place.
 
-    Rows of H are scaled to sum to 1 where their ``scale`` is among the others. `axes` says which axis of a draw of each
-    of the others is that of components; left out, it is that of all of shape (k,).
+    Rows of H are scaled to sum to 1 where their ``scale`` is among the others. `axes` says along which axis of a draw
+    each of the others has components, and whether only those that are not known; left out, along that of shape (k,).
     """
     chains, draws, k, m = kept.H.shape
-    W, H = kept.W.reshape(-1, *kept.W.shape[2:]).copy(), kept.H.reshape(-1, k, m).copy()
+    W, H = (a.reshape(chains * draws, *a.shape[2:]).copy() for a in (kept.W, kept.H))
     if "scale" in kept.others:
-        size = kept.others["scale"].reshape(-1, k)
+        size = kept.others["scale"].reshape(chains * draws, k)
         H /= np.where(size > 0, size, 1)[:, :, None]
         W *= size[:, None]
     if axes is None:
-        axes = {name: 0 for name, a in kept.others.items() if a.shape[2:] == (k,)}
-    others = {name: a.reshape(-1, *a.shape[2:]).copy() for name, a in kept.others.items()}
+        axes = {name: (0, False) for name, a in kept.others.items() if a.shape[2:] == (k,)}
+    others = {name: a.reshape(chains * draws, *a.shape[2:]).copy() for name, a in kept.others.items()}
     _, reference = unit_rows(np.ones((1, k)), reference)
     for s in range(len(H) if known < k else 0):
         cosine = cosines(reference[known:], H[s, known:])
@@ -137,9 +139,17 @@ def align(kept: Kept, reference: np.ndarray, known: int, axes: dict[str, int] | 
             continue
         order = np.concatenate([np.arange(known), known + match_rows(reference[known:], H[s, known:]).other])
         W[s], H[s] = W[s][:, order], H[s][order]
-        for name, axis in axes.items():
-            others[name][s] = others[name][s].take(order, axis)
+        for name, (axis, new) in axes.items():
+            others[name][s] = others[name][s].take(order[known:] - known if new else order, axis)
     return Kept(
         W.reshape(kept.W.shape), H.reshape(kept.H.shape),
-        {name: a.reshape(chains, draws, *a.shape[1:]) for name, a in others.items()},
+        {name: a.reshape(kept.others[name].shape) for name, a in others.items()},
     )  # fmt: skip
+
+
+def reordered(kept: Kept, order: np.ndarray, known: int, axes: dict[str, tuple[int, bool]]) -> Kept:
+    """Return the draws with components in another order, the `known` first ones in place; `axes` as in `align`."""
+    others = dict(kept.others)
+    for name, (axis, new) in axes.items():
+        others[name] = others[name].take(order[known:] - known if new else order, 2 + axis)
+    return Kept(kept.W[..., order], kept.H[:, :, order], others)

@@ -41,6 +41,11 @@ class Bare:
         parameters = inspect.signature(self.function).parameters
         return name in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
 
+    def needs(self, name: str) -> bool:
+        """Whether the program has an argument of this name, without a default."""
+        parameter = inspect.signature(self.function).parameters.get(name)
+        return parameter is not None and parameter.default is parameter.empty
+
 
 @pytree
 @dataclass(frozen=True)

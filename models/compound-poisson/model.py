@@ -12,6 +12,7 @@ class Jumps(dist.Distribution):
     """The sum of Poisson(number) gamma variables of some shape and mean; its density is a series, of 40 terms."""
 
     support = constraints.nonnegative
+    pytree_data_fields = ("number", "kappa", "jump")
 
     def __init__(self, number, kappa, jump, validate_args=None):
         self.number, self.kappa, self.jump = number, kappa, jump
