@@ -348,8 +348,9 @@ def test_labels_that_switch_are_put_right() -> None:
     rng = np.random.default_rng(0)
     H = rng.dirichlet(np.full(12, 0.3), 4)
     kept = Kept(
-        np.empty((2, 5, 7, 4)), np.empty((2, 5, 4, 12)), {"rate_W": np.empty((2, 5, 4)), "log_joint": np.zeros((2, 5))}
-    )
+        np.empty((2, 5, 7, 4)), np.empty((2, 5, 4, 12)),
+        {"rate_W": np.empty((2, 5, 4)), "log_joint": np.zeros((2, 5)), "scale": np.full((2, 5, 4), 3.0)},
+    )  # fmt: skip
     W = rng.gamma(1.0, 1.0, (7, 4))
     for c, d in np.ndindex(2, 5):
         order = np.r_[0, 1 + rng.permutation(3)]

@@ -48,7 +48,7 @@ def tasks(name: str) -> tuple[_Task, GibbsTask, Draw]:
     return made[0], made[1], made[0].dispersed(start.beliefs, jax.random.key(1), 1e-3)
 
 
-@pytest.mark.parametrize("name", thinned(MODELS, "priors learned", "known rows", "negative binomial"))
+@pytest.mark.parametrize("name", thinned(MODELS, "priors learned", "known rows"))
 def test_a_program_has_the_log_joint_of_its_model(name: str, x64: None) -> None:
     """Up to the hyper-prior of logarithms, which is 1 over the value, and what lean coordinates add."""
     nuts, gibbs, draw = tasks(name)
