@@ -59,7 +59,9 @@ def gaps(name: str) -> np.ndarray:
     return (own.mean((0, 1)) - share) / np.hypot(error, own_error)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.exhaustive] * (name == "negative-binomial")) for name in MODELS]
+)
 def test_probability_of_each_number_is_that_of_brute_force(name: str) -> None:
     # three dependent shares in each of three models, two-sided: 4 errors is one false alarm in 1,700 runs
     assert np.abs(gaps(name)).max() < 4
@@ -138,7 +140,7 @@ def test_a_selection_gives_a_probability_where_it_is_asked_for(monkeypatch: pyte
     assert "with probability" in repr(found)
 
 
-@pytest.mark.parametrize("likelihood", [bn.Gaussian(), bn.GammaNoise()])
+@pytest.mark.parametrize("likelihood", [pytest.param(bn.Gaussian(), marks=pytest.mark.exhaustive), bn.GammaNoise()])
 def test_a_selection_under_noise_that_it_is_not_for_says_so(likelihood: Any) -> None:
     values = np.random.default_rng(0).gamma(20, np.kron(np.eye(2), np.full((8, 4), 0.5)) + 0.05)
     found = bn.select_rank(values, ranks=[1, 2], likelihood=likelihood, starts=2, shrinkage=bn.Inclusion(steps=5))

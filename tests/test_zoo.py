@@ -112,11 +112,14 @@ def volume(joint: Any, z: Any) -> jax.Array:
     return total
 
 
+SLOW = ("gap", "time-smooth")
+
+
 def slow(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.exhaustive)
 
 
-@pytest.mark.parametrize("name", [slow(name) if name == "gap" else name for name in MODELS if name not in TWINS])
+@pytest.mark.parametrize("name", [slow(name) if name in SLOW else name for name in MODELS if name not in TWINS])
 def test_nuts_agrees_with_references_of_programs(name: str) -> None:
     found = judged(Judge.of(name))
     assert max(np.abs(a.z).max() for a in found.values()) < WORST
@@ -136,7 +139,10 @@ def judged(judge: Judge, **given: Any) -> Any:
     return compared(judge.of_fit(fit), bn.models.reference(judge.program.__name__)["quantities"])
 
 
-@pytest.mark.parametrize(("name", "fault"), [("fixed-plus-new", "rate"), ("compressive", "transposed")])
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [pytest.param("fixed-plus-new", "rate", marks=pytest.mark.exhaustive), ("compressive", "transposed")],
+)
 def test_a_planted_fault_is_seen(name: str, fault: str, tmp_path: Path) -> None:
     found = judged(planted(name, fault, tmp_path))
     assert max(np.abs(a.z).max() for a in found.values()) > WORST
@@ -165,6 +171,7 @@ def test_sites_come_back_with_the_names_of_their_dimensions(tmp_path: Path) -> N
     assert "not scaled" in named.message
 
 
+@pytest.mark.exhaustive
 def test_svi_begins_where_rates_go_with_what_they_are_the_rates_of() -> None:
     """The prior of compressive says 1/1000 of a count: from there its rates took W along, and nothing came back."""
     judge = Judge.of("compressive")
@@ -216,6 +223,7 @@ def test_a_folder_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
         bn.models.load(tmp_path)
 
 
+@pytest.mark.pages
 @pytest.mark.skipif(not CONTRIBUTING.exists(), reason="needs the checkout, not the wheel alone")
 def test_the_worked_example_is_found_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of CONTRIBUTING: nothing but its folder is needed for the registry, the reference and the referee."""
