@@ -309,6 +309,9 @@ def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fi
     if given.get("others"):
         W, H = part("W", np.ndarray), part("H", np.ndarray)
         others = {str(name): dataset[f"draws.{name}"].values for name in given["others"]}
+        dims = {str(name): tuple(map(str, own)) for name, own in given.get("dims", {}).items()}
+        if any(len(own) != others[name].ndim - 2 for name, own in dims.items()):
+            raise DataError("The file names other dimensions than its draws have: it is damaged.")
         chains = W.shape[:2]
         _check_arrays([*expected, (W, (*chains, n, k)), (H, (*chains, k, m)), (others["log_joint"], chains)])
         priors = part("prior_W", Conditional, type(None)), part("prior_H", Conditional, type(None))
@@ -316,7 +319,7 @@ def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fi
         return Sampled(
             W, H, others, *priors, part("likelihood", Likelihood, type(None)), tuple(map(str, learned)), int(known),
             table, power, product=bool(given.get("product", True)),
-            dims={str(name): tuple(map(str, own)) for name, own in given.get("dims", {}).items()},
+            dims=dims,
         )  # fmt: skip
     posterior = Posterior(
         part("W", *FAMILIES), part("H", *FAMILIES), part("prior_W", Conditional), part("prior_H", Conditional),

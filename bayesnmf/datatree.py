@@ -59,9 +59,8 @@ def to_datatree(fit: Fit, size: int = 500, seed: int = 0) -> xr.DataTree:
         names["group"] = np.unique(fit.groups)
 
     def group(dims: dict[str, tuple[str, ...]], values: dict[str, np.ndarray]) -> xr.Dataset:
-        used = {d for dim in dims.values() for d in dim}
         found = xr.Dataset({name: (dims[name], value) for name, value in values.items()})
-        return found.assign_coords({name: values for name, values in names.items() if name in used})
+        return found.assign_coords({name: own for name, own in names.items() if found.sizes.get(name) == len(own)})
 
     each, entry = ("chain", "draw"), ("row", "feature")
     dims = {"W": (*each, "row", "component"), "H": (*each, "component", "feature"), "mass": (*each, "component")}

@@ -1,6 +1,7 @@
 """Sequences in the songbird recording: convolutive of the zoo beside plain NMF, by what is held out.
 
     BAYESNMF_DATA=folder python tests/benchmarks/sequences.py [table.csv]
+    BAYESNMF_DATA=folder python tests/benchmarks/sequences.py look
 
 Events (deconvolved calcium above 0) of 75 neurons in 666 frames at 30 Hz. 10% of entries are held out: at random, or
 ("blocks") in stretches of 20 frames of one neuron. The score is the sum of the logs of their Poisson densities, each a
@@ -51,6 +52,9 @@ def main(words: list[str]) -> None:
             rows = list(csv.DictReader(file))
     done = {tuple(row[key] for key in FIELDS[:5]) for row in rows}
     X = (np.asarray(bn.datasets.load("songbird").X) > 0).astype(float)
+    if "look" in words:
+        look(X)
+        return
     cases = [("Poisson", k, 1) for k in (1, 2, 3, 4, 5, 6, 8)]
     cases += [("convolutive", k, lags) for lags in (10, 20) for k in (1, 2, 3, 5)]
     for seed in range(6):
@@ -76,6 +80,16 @@ def main(words: list[str]) -> None:
                     fresh = not path.exists()
                     with open(path, "a", encoding="utf-8", newline="") as file:
                         csv.writer(file, lineterminator="\n").writerows([FIELDS, row] if fresh else [row])
+
+
+def look(X: np.ndarray) -> None:
+    """Print when the neurons of the two sequences that one start finds are active, and how mass is spread over lags."""
+    program = partial(bn.models.load("convolutive"), lags=10)
+    fit = bn.fit(X, program, rank=2, observed=masked(X.shape, "entries"), seed=1, engine=SVI)
+    mean = fit.posterior.others["sequences"][0].mean(0)
+    for k in range(2):
+        strongest = np.argsort(-mean[:, k].sum(0))[:15]
+        print("mass by lag", np.round(mean[:, k].sum(1), 2), "peaks of 15 neurons", mean[:, k, strongest].argmax(0))
 
 
 def convolved(W: jax.Array, sequences: jax.Array) -> jax.Array:
