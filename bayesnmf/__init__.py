@@ -36,7 +36,13 @@ from .result import match as match
 
 __version__ = "0.1.0"
 
-_LAZY = {"BayesianNMF": "estimator", "datasets": "datasets", "diagnostics": "diagnostics"}
+_LAZY = {
+    "BayesianNMF": "estimator",
+    "datasets": "datasets",
+    "diagnostics": "diagnostics",
+    "io": "io",
+    "plotting": "plotting",
+}
 
 
 def __getattr__(name: str) -> _Any:

@@ -46,14 +46,15 @@ def fit(
     opportunities: MatrixLike | None = None,
     groups: MatrixLike | None = None,
     negative: Negative = "error",
+    layer: str | None = None,
 ) -> Fit:
     """Explain a matrix X (samples x features) by parts: X ~ W H with W, H >= 0.
 
     Parameters
     ----------
     X : matrix of shape (n, m)
-        numpy or JAX array, scipy.sparse, pandas DataFrame (its names are kept) or list of lists. Samples are rows.
-        NaN and masked entries are missing.
+        numpy or JAX array, scipy.sparse, list of lists; with names, which are kept, a `bayesnmf.io.Recording`, pandas
+        DataFrame, AnnData or xarray of two dimensions. Samples are rows. NaN and masked entries are missing.
     model : Model or callable, optional
         Needed only for priors, shrinkage and known components; `rank` and `likelihood` given here go before its own.
         Or a NumPyro program of your own, ``program(X, *, n, m, rank)`` with sites W (n, rank), H (rank, m) and an
@@ -82,6 +83,8 @@ def fit(
         Label of the trial, run or donor of each sample; kept in the result.
     negative : {"error", "clip", "split"}
         What to do with negative entries where the likelihood has none.
+    layer : str, optional
+        The layer of an AnnData that holds the counts; its X where left out.
 
     Returns
     -------
@@ -101,8 +104,9 @@ def fit(
     (3, 20)
     """
     table = read(
-        X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
-    )
+        X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups,
+        layer=layer,
+    )  # fmt: skip
     if callable(model):
         if likelihood is not None or init is not None or negative != "error":
             raise ModelError("likelihood, init and negative are not for a program of your own: it says what X is.")

@@ -126,9 +126,10 @@ def read(
     size_factors: MatrixLike | None = None,
     opportunities: MatrixLike | None = None,
     groups: MatrixLike | None = None,
+    layer: str | None = None,
 ) -> Table:
     """Return the data as a `Table`, or raise `DataError` saying what was wrong with them."""
-    samples, features = names_of(X)
+    X, samples, features = labelled(X, layer)
     X, missing = _matrix(X)
     n, m = X.shape
     row_factor = _vector(size_factors, n, "size_factors", "n samples")
@@ -180,12 +181,49 @@ def _beside(a: Any, b: Any) -> Any:
     return sp.csr_array(sp.hstack([a, b]))
 
 
-def names_of(X: MatrixLike) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Return the names of samples and features that a data frame carries."""
-    if not (hasattr(X, "columns") and hasattr(X, "index")):
-        return None, None
-    counted = type(X.index).__name__ == "RangeIndex"
-    return (None if counted else tuple(map(str, X.index))), tuple(map(str, X.columns))
+def labelled(X: MatrixLike, layer: str | None = None) -> tuple[Any, tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return (matrix, names of samples, names of features) of what has names with it; None where it has not.
+
+    Data frames, `bayesnmf.io.Recording`, AnnData (X or one of its layers), xarray of two dimensions.
+    """
+    if hasattr(X, "obs_names") and hasattr(X, "var_names"):
+        return _stored_whole(_layer(X, layer)), *(tuple(map(str, names)) for names in (X.obs_names, X.var_names))
+    if layer is not None:
+        raise DataError(f"Only AnnData has layers; got layer={layer!r} with X of type {type(X).__name__}.")
+    if hasattr(X, "samples") and hasattr(X, "features") and hasattr(X, "X"):
+        return X.X, _names(X.samples.index), _names(X.features.index)
+    if hasattr(X, "columns") and hasattr(X, "index"):
+        return X, _names(X.index), tuple(map(str, X.columns))
+    if hasattr(X, "dims") and hasattr(X, "indexes") and len(X.dims) == 2:
+        names = [_names(X.indexes[dim]) if dim in X.indexes else None for dim in X.dims]
+        return X, names[0], names[1]
+    return X, None, None
+
+
+def _layer(adata: Any, layer: str | None) -> Any:
+    if layer is None:
+        return adata.X
+    if layer not in adata.layers:
+        raise DataError(f"Expected layer to be one of {', '.join(adata.layers) or '(there are none)'}; got {layer!r}.")
+    return adata.layers[layer]
+
+
+def _stored_whole(X: Any) -> Any:
+    """Return what a backed AnnData keeps on disk, read into memory."""
+    if hasattr(X, "to_memory"):
+        return X.to_memory()
+    return X if hasattr(X, "tocsr") else np.asarray(X)
+
+
+def _names(index: Any) -> tuple[str, ...] | None:
+    """Return names as text, None where they only count; levels of a MultiIndex are joined by a space."""
+    if type(index).__name__ == "RangeIndex":
+        return None
+
+    def word(value: Any) -> str:
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    return tuple(" ".join(map(word, key)) if isinstance(key, tuple) else word(key) for key in index)
 
 
 def _matrix(X: MatrixLike) -> tuple[Any, Any]:

@@ -24,6 +24,9 @@ zoo = typer.Typer(help="Generative models that come with the library, as NumPyro
 app.add_typer(zoo, name="models")
 
 
+FORMATS = "Samples x features, in any format of bayesnmf.io: .csv, .npy, .h5ad, .nwb, .set, .nii.gz, .mat and others."
+
+
 class DemoName(StrEnum):
     """Recordings that have a demonstration."""
 
@@ -70,7 +73,10 @@ def main(
 
 @app.command()
 def fit(
-    file: Annotated[Path, typer.Argument(help="Matrix of samples x features: .csv, .tsv, .npy or .npz.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help=FORMATS),
+    ],
     rank: Annotated[str, typer.Option(help='Number of components, or "auto".')] = "auto",
     likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
     engine: Annotated[
@@ -89,7 +95,7 @@ def fit(
     with _plain_errors():
         import bayesnmf as bn
 
-        from ._files import read_matrix
+        from .io import read
         from .report import write_report
 
         engines: dict[EngineName, bn.CAVI | bn.Gibbs | bn.NUTS | bn.SVI | bn.MAP] = {
@@ -97,11 +103,11 @@ def fit(
             EngineName.nuts: bn.NUTS(), EngineName.svi: bn.SVI(),
         }  # fmt: skip
         with _status(f"Reading {file.name}"):
-            matrix = read_matrix(file, transpose)
-        typer.echo(matrix.said)
+            recording = read(file, transpose=transpose)
+        typer.echo(str(recording))
         with _status(f"Fitting, rank {rank}"):
             result = bn.fit(
-                matrix.X, rank=number, likelihood=_likelihoods().get(likelihood), engine=engines[engine], seed=seed
+                recording, rank=number, likelihood=_likelihoods().get(likelihood), engine=engines[engine], seed=seed
             )
         with _status("Writing"):
             write_report(result, out, f"Parts of {file.name}")
@@ -111,7 +117,10 @@ def fit(
 
 @app.command()
 def rank(
-    file: Annotated[Path, typer.Argument(help="Matrix of samples x features: .csv, .tsv, .npy or .npz.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help=FORMATS),
+    ],
     max_rank: Annotated[int, typer.Option(help="Most components.")] = 25,
     likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
     seed: Annotated[int, typer.Option(help="Same seed, same answer.")] = 0,
@@ -122,14 +131,14 @@ def rank(
     with _plain_errors():
         import bayesnmf as bn
 
-        from ._files import read_matrix
+        from .io import read
         from .report import write_selection
 
         with _status(f"Reading {file.name}"):
-            matrix = read_matrix(file, transpose)
-        typer.echo(matrix.said)
+            recording = read(file, transpose=transpose)
+        typer.echo(str(recording))
         found = bn.select_rank(
-            matrix.X, max_rank=max_rank, likelihood=_likelihoods().get(likelihood), seed=seed,
+            recording, max_rank=max_rank, likelihood=_likelihoods().get(likelihood), seed=seed,
             checkpoint=str(out / "fits"), progress=True,
         )  # fmt: skip
         write_selection(found, out)

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._errors import DataError, EngineError, Finding, ModelError
 from ._fit import fit as fit_matrix
-from ._input import names_of
+from ._input import labelled
 from ._types import MatrixLike, Precision
 from .engines import CAVI, MAP
 from .likelihoods import CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
@@ -145,8 +145,8 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             For data or parameters that cannot be used. All are ValueErrors.
         """
         rank, likelihood, engine = self._rank(), self._likelihood(), self._engine()
-        samples, features = names_of(X)
-        X = self._validated(X, reset=True)
+        matrix, samples, features = labelled(X)
+        X = self._validated(X if matrix is X else matrix, reset=True)
         found = fit_matrix(X, rank=rank, likelihood=likelihood, engine=engine, seed=self._seed())
         self.fit_ = replace(found, samples=samples, features=features)
         self.components_ = found.H.astype(X.dtype)

@@ -30,8 +30,8 @@ def feature_names(fit: Fit) -> tuple[str, ...]:
     return fit.features or tuple(f"feature {j}" for j in range(fit.H.shape[1]))
 
 
-def intervals(fit: Fit, name: Name) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return 90% intervals as `Fit.interval` does, or None where the fit has none.
+def intervals(fit: Fit, name: Name, prob: float = PROB) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return intervals as `Fit.interval` does, or None where the fit has none.
 
     >>> import numpy as np, bayesnmf as bn
     >>> from bayesnmf.summaries import intervals
@@ -40,7 +40,7 @@ def intervals(fit: Fit, name: Name) -> tuple[np.ndarray, np.ndarray] | None:
     True
     """
     try:
-        return fit.interval(name, PROB)
+        return fit.interval(name, prob)
     except EngineError:
         return None
 

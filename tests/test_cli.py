@@ -9,8 +9,7 @@ import scipy.sparse as sp
 from typer.testing import CliRunner, Result
 
 import bayesnmf as bn
-from bayesnmf import demo
-from bayesnmf._files import read_matrix
+from bayesnmf import demo, io
 from bayesnmf.cli import app
 
 FILES = {"report.md", "fit.png", "fit.nc", "summary.csv", "components.csv", "activities.csv"}
@@ -39,8 +38,8 @@ def assert_refused(result: Result, *words: str) -> None:
 
 def read(tmp_path: Path, text: str, name: str = "x.csv", transpose: bool = False) -> tuple[pd.DataFrame, str]:
     (tmp_path / name).write_text(text, encoding="utf-8")
-    matrix = read_matrix(tmp_path / name, transpose)
-    return pd.DataFrame(matrix.X), matrix.said
+    found = io.read(tmp_path / name, transpose=transpose)
+    return pd.DataFrame(found.X, found.samples.index, found.features.index), str(found)
 
 
 @pytest.mark.parametrize(
@@ -67,16 +66,16 @@ def test_names_of_a_text_table_are_detected(
     assert frame.to_numpy().tolist() == [[1, 2, 3], [4, 5, 6]]
     assert frame.index.tolist() == (rows or [0, 1])
     assert frame.columns.tolist() == (columns or [0, 1, 2])
-    assert ("sample" in said.split(";")[1]) == (rows is not None)
-    assert ("feature" in said.split(";")[1]) == (columns is not None)
+    assert ("sample" in said.split(":")[0]) == (rows is not None)
+    assert ("feature" in said.split(":")[0]) == (columns is not None)
 
 
 def test_pandas_tables_come_back(tmp_path: Path) -> None:
     for frame in (pd.DataFrame(counts()), pd.DataFrame(counts(), columns=list("abcdef"))):
         frame.to_csv(tmp_path / "x.csv")
-        np.testing.assert_array_equal(read_matrix(tmp_path / "x.csv").X, frame)
+        np.testing.assert_array_equal(io.read(tmp_path / "x.csv").X, frame)
         frame.to_csv(tmp_path / "x.csv", index=False, header=not isinstance(frame.columns, pd.RangeIndex))
-        np.testing.assert_array_equal(read_matrix(tmp_path / "x.csv").X, frame)
+        np.testing.assert_array_equal(io.read(tmp_path / "x.csv").X, frame)
 
 
 def test_one_column(tmp_path: Path) -> None:
@@ -96,7 +95,7 @@ def test_transposed_file_is_turned_with_its_names(tmp_path: Path) -> None:
     assert frame.shape == (3, 2)
     assert frame.columns.tolist() == ["unit1", "unit2"]
     assert frame.index.tolist() == ["t0", "t1", "t2"]
-    assert "turned" in said
+    assert "Turned" in said
     assert "3 samples x 2 features" in said
 
 
@@ -106,8 +105,8 @@ def test_numpy_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "one.npz", anything=X)
     sp.save_npz(tmp_path / "sparse.npz", sp.csr_array(X))
     for name in ("x.npy", "one.npz"):
-        np.testing.assert_array_equal(read_matrix(tmp_path / name).X, X)
-    sparse = read_matrix(tmp_path / "sparse.npz", transpose=True).X
+        np.testing.assert_array_equal(io.read(tmp_path / name).X, X)
+    sparse = io.read(tmp_path / "sparse.npz", transpose=True).X
     assert sp.issparse(sparse)
     np.testing.assert_array_equal(sparse.toarray(), X.T)
 

@@ -16,8 +16,8 @@ LAYERS = [
     {"engines"},
     {"_linear", "posterior", "sampled"},
     {"_resolve", "_checks", "_fit", "_programs", "_sites", "_storage"},
-    {"summaries", "datasets", "models", "datatree", "diagnostics", "rank"},
-    {"plotting", "report", "_files", "_places", "estimator", "demo", "cli"},
+    {"summaries", "io", "datasets", "models", "datatree", "diagnostics", "rank"},
+    {"plotting", "report", "_places", "estimator", "demo", "cli"},
 ]
 UPWARD = {
     ("result", "_fit"): "Fit.project",

@@ -54,6 +54,7 @@ def select_rank(
     opportunities: MatrixLike | None = None,
     groups: MatrixLike | None = None,
     negative: Negative = "error",
+    layer: str | None = None,
     shrinkage: Inclusion | None = None,
     checkpoint: str | None = None,
     progress: bool = False,
@@ -102,7 +103,7 @@ def select_rank(
         Random starts of each fit, twice as many of shrinkage.
     seed : int or JAX key
         Same seed, same answer.
-    observed, weights, size_factors, opportunities, groups, negative
+    observed, weights, size_factors, opportunities, groups, negative, layer
         As in `bayesnmf.fit`. Rows of one group (trial, run, donor) are not independent: standard errors, resampling and
         shifts take whole groups.
     shrinkage : Inclusion, optional
@@ -135,8 +136,9 @@ def select_rank(
     3
     """
     table = read(
-        X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups
-    )
+        X, observed=observed, weights=weights, size_factors=size_factors, opportunities=opportunities, groups=groups,
+        layer=layer,
+    )  # fmt: skip
     check_count("starts", starts, 1)
     if ranks is not None:
         ranks = sorted({_whole(k, "ranks") for k in ranks})
