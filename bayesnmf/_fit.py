@@ -53,8 +53,8 @@ def fit(
     Parameters
     ----------
     X : matrix of shape (n, m)
-        numpy or JAX array, scipy.sparse, list of lists; with names, which are kept, a `bayesnmf.io.Recording`, pandas
-        DataFrame, AnnData or xarray of two dimensions. Samples are rows. NaN and masked entries are missing.
+        numpy or JAX array, scipy.sparse, list of lists; with names, which are kept, a `bayesnmf.io.Recording`,
+        `bayesnmf.datasets.Dataset`, pandas DataFrame, AnnData or xarray of two dimensions. Samples are rows. NaN and masked entries are missing.
     model : Model or callable, optional
         Needed only for priors, shrinkage and known components; `rank` and `likelihood` given here go before its own.
         Or a NumPyro program of your own, ``program(X, *, n, m, rank)`` with sites W (n, rank), H (rank, m) and an

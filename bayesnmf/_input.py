@@ -184,7 +184,8 @@ def _beside(a: Any, b: Any) -> Any:
 def labelled(X: MatrixLike, layer: str | None = None) -> tuple[Any, tuple[str, ...] | None, tuple[str, ...] | None]:
     """Return (matrix, names of samples, names of features) of what has names with it; None where it has not.
 
-    Data frames, `bayesnmf.io.Recording`, AnnData (X or one of its layers), xarray of two dimensions.
+    Data frames, `bayesnmf.io.Recording`, `bayesnmf.datasets.Dataset`, AnnData (X or one of its layers), xarray of two
+    dimensions.
     """
     if hasattr(X, "obs_names") and hasattr(X, "var_names"):
         return _stored_whole(_layer(X, layer)), *(tuple(map(str, names)) for names in (X.obs_names, X.var_names))
@@ -192,6 +193,8 @@ def labelled(X: MatrixLike, layer: str | None = None) -> tuple[Any, tuple[str, .
         raise DataError(f"Only AnnData has layers; got layer={layer!r} with X of type {type(X).__name__}.")
     if hasattr(X, "samples") and hasattr(X, "features") and hasattr(X, "X"):
         return X.X, _names(X.samples.index), _names(X.features.index)
+    if hasattr(X, "feature_names") and hasattr(X, "X"):
+        return X.X, None, tuple(X.feature_names)
     if hasattr(X, "columns") and hasattr(X, "index"):
         return X, _names(X.index), tuple(map(str, X.columns))
     if hasattr(X, "dims") and hasattr(X, "indexes") and len(X.dims) == 2:
@@ -201,10 +204,16 @@ def labelled(X: MatrixLike, layer: str | None = None) -> tuple[Any, tuple[str, .
 
 
 def _layer(adata: Any, layer: str | None) -> Any:
-    if layer is None:
+    """Return a matrix of an AnnData; what raw holds has other genes, and is asked for by itself."""
+    if layer is None and adata.X is not None:
         return adata.X
     if layer not in adata.layers:
-        raise DataError(f"Expected layer to be one of {', '.join(adata.layers) or '(there are none)'}; got {layer!r}.")
+        held = ", ".join(map(repr, adata.layers)) or "(there are none)"
+        raise DataError(
+            f"Expected layer to be one of {held}; got {layer!r}"
+            + ("" if layer else ", and the AnnData has no X")
+            + (". What raw holds: bn.fit(adata.raw.to_adata())." if layer == "raw" else ".")
+        )
     return adata.layers[layer]
 
 

@@ -89,6 +89,9 @@ def fit(
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-fit"),
     transpose: Annotated[bool, typer.Option("--transpose", help="The file is features x samples.")] = False,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of an .h5ad that holds the counts; X where left out.")
+    ] = None,
 ) -> None:
     """Fit a matrix and write the fit, its tables, a figure and a page."""
     number = _rank(rank)
@@ -103,7 +106,7 @@ def fit(
             EngineName.nuts: bn.NUTS(), EngineName.svi: bn.SVI(),
         }  # fmt: skip
         with _status(f"Reading {file.name}"):
-            recording = read(file, transpose=transpose)
+            recording = read(file, transpose=transpose, **({} if layer is None else {"layer": layer}))
         typer.echo(str(recording))
         with _status(f"Fitting, rank {rank}"):
             result = bn.fit(
@@ -126,6 +129,9 @@ def rank(
     seed: Annotated[int, typer.Option(help="Same seed, same answer.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-rank"),
     transpose: Annotated[bool, typer.Option("--transpose", help="The file is features x samples.")] = False,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of an .h5ad that holds the counts; X where left out.")
+    ] = None,
 ) -> None:
     """Say how many components a matrix has, and why. What is done is kept in the folder: a stopped run goes on."""
     with _plain_errors():
@@ -135,7 +141,7 @@ def rank(
         from .report import write_selection
 
         with _status(f"Reading {file.name}"):
-            recording = read(file, transpose=transpose)
+            recording = read(file, transpose=transpose, **({} if layer is None else {"layer": layer}))
         typer.echo(str(recording))
         found = bn.select_rank(
             recording, max_rank=max_rank, likelihood=_likelihoods().get(likelihood), seed=seed,
@@ -167,7 +173,8 @@ def datasets() -> None:
         for name in recordings.names():
             about = (getattr(recordings, name).__doc__ or "").splitlines()[0].removeprefix("Load ")
             typer.echo(f"{name:10} {about}")
-        typer.echo('In Python: bayesnmf.datasets.load("ca1")')
+        typer.echo("ca1 and songbird come with the library, the others are fetched once.")
+        typer.echo('In Python: print(bayesnmf.datasets.load("ca1"))')
 
 
 @zoo.callback(invoke_without_command=True)

@@ -1,8 +1,10 @@
 """Spikes of hippocampal neurons on a linear track."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from bayesnmf.datasets._dataset import Dataset, packaged
+from ._dataset import Dataset, packaged
 
 BIN_S = 0.25
 
@@ -62,6 +64,10 @@ def ca1() -> Dataset:
         description=(
             "Spikes of 31 units in the CA1 of a rat that runs on a linear track and then rests, "
             "7876 bins of 250 ms, counts, 93% zeros."
+        ),
+        known=(
+            "Where the rat was (position_px), which no fit sees: while it runs, place explains more than a tenth of "
+            "the variance of some units. How many ensembles there are is not known."
         ),
         likelihood="Poisson",
         licence="MIT (repository nelpy/example-data)",

@@ -1,8 +1,10 @@
 """Calcium imaging of a singing bird."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from bayesnmf.datasets._dataset import Dataset, packaged
+from ._dataset import Dataset, packaged
 
 FRAMES_PER_SECOND = 30
 
@@ -44,6 +46,11 @@ def songbird() -> Dataset:
         description=(
             "Calcium imaging of 75 neurons in the HVC of a singing bird, 666 frames at 30 Hz, "
             "deconvolved: intensities in arbitrary units, 93% zeros."
+        ),
+        known=(
+            "Neurons fire one after the other, in sequences that come again (Mackevicius et al. 2019). A part in a "
+            "matrix of frames is what fires at the same time, a piece of such a sequence. How many there are is not "
+            "known."
         ),
         likelihood="CompoundPoisson",
         licence="MIT (repository FeeLab/seqNMF)",

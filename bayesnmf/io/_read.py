@@ -8,8 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import DataError
+from ._anndata import read_h5ad
+from ._deeplabcut import read_deeplabcut
+from ._matlab import read_mat
+from ._mne import read_eeg
+from ._mutations import is_catalogue, read_mutations
+from ._netcdf import read_netcdf
+from ._nifti import read_nifti
 from ._numpy import read_numpy
+from ._nwb import read_nwb
+from ._parquet import read_parquet
+from ._pynapple import is_pynapple, read_pynapple
 from ._recording import Recording
+from ._spikes import is_spikes, read_spikes
+from ._tenx import read_10x
 from ._text import read_text
 
 READERS: dict[str, Callable[..., Recording]] = {
@@ -17,6 +29,22 @@ READERS: dict[str, Callable[..., Recording]] = {
     ".tsv": read_text,
     ".npy": read_numpy,
     ".npz": read_numpy,
+    ".h5ad": read_h5ad,
+    ".mat": read_mat,
+    ".nwb": read_nwb,
+    ".mtx": read_10x,
+    ".mtx.gz": read_10x,
+    ".h5": read_10x,
+    ".parquet": read_parquet,
+    ".nc": read_netcdf,
+    ".nii": read_nifti,
+    ".nii.gz": read_nifti,
+    ".set": read_eeg,
+    ".fif": read_eeg,
+    ".fif.gz": read_eeg,
+    ".edf": read_eeg,
+    ".bdf": read_eeg,
+    ".vhdr": read_eeg,
 }
 """By the end of the file's name, the longest first."""
 
@@ -66,7 +94,20 @@ def read(path: str | PathLike[str], *, transpose: bool = False, **options: Any) 
 
 
 def _reader(path: Path) -> Callable[..., Recording]:
+    if any((path / name).exists() for name in ("matrix.mtx", "matrix.mtx.gz")):
+        return read_10x
     name = path.name.lower()
+    if name.endswith(".csv"):
+        with path.open("rb") as stream:
+            if stream.read(7) == b"scorer,":
+                return read_deeplabcut
+    if name.endswith((".csv", ".tsv")):
+        if is_catalogue(path):
+            return read_mutations
+        if is_spikes(path):
+            return read_spikes
+    if name.endswith(".npz") and is_pynapple(path):
+        return read_pynapple
     for end in sorted(READERS, key=len, reverse=True):
         if name.endswith(end):
             return READERS[end]

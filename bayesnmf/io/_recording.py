@@ -70,9 +70,14 @@ class Recording:
     @property
     def is_counts(self) -> bool:
         """Whether every entry is a whole number of at least 0; missing ones (NaN) aside."""
-        values = self.X if isinstance(self.X, np.ndarray) else self.X.data
-        values = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+        values = self._values
         return bool(np.all(values >= 0) and np.all(values == np.floor(values)))
+
+    @property
+    def _values(self) -> np.ndarray:
+        """The stored entries of X that are not missing, flat."""
+        values = self.X.ravel() if isinstance(self.X, np.ndarray) else self.X.data
+        return values[~np.isnan(values)] if values.dtype.kind == "f" else values
 
     def fold(self, fit: Fit, prob: float = 0.9) -> xr.Dataset:
         """Return W and H of a fit to this recording in the recording's own dimensions, with names and coordinates.
@@ -128,7 +133,7 @@ class Recording:
 
     def __str__(self) -> str:
         n, m = self.X.shape
-        kind = "counts" if self.is_counts else "real values, some negative" if np.min(self.X) < 0 else "intensities"
+        kind = "counts" if self.is_counts else "real values, some negative" if self._values.min(initial=0) < 0 else "intensities"
         if not isinstance(self.X, np.ndarray):
             kind += f", sparse ({100 * self.X.nnz / (n * m):.2g}% stored)"
         return f"{self.said} {n} samples x {m} features, {kind}".strip()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._errors import DataError
 from ._recording import Recording
 
@@ -36,7 +38,7 @@ def unfold(array: xr.DataArray, features: str | Sequence[str]) -> Recording:
     Raises
     ------
     DataError
-        For names that are no dimensions of the array, or where none is left on one side.
+        For names that are no dimensions of the array, where none is left on one side, or for names along one that are not unique.
 
     Examples
     --------
@@ -66,11 +68,14 @@ def _table(array: xr.DataArray, dims: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     values = [array.indexes[dim] if dim in array.indexes else pd.RangeIndex(array.sizes[dim]) for dim in dims]
-    index = pd.MultiIndex.from_product(values, names=dims) if len(dims) > 1 else values[0].rename(dims[0])
+    for dim, names in zip(dims, values, strict=True):
+        if not names.is_unique:
+            raise DataError(f"Expected names along {dim!r} that are unique; got {names[names.duplicated()][0]!r} twice.")
+    # in the order of the array: from_product sorts the names, and the codes then count in another order
+    places = np.indices([len(names) for names in values]).reshape(len(dims), -1)
+    index = pd.MultiIndex(values, list(places), names=dims) if len(dims) > 1 else values[0].rename(dims[0])
     columns: dict[str, Any] = {}
     for name, coord in array.coords.items():
         if coord.ndim == 1 and coord.dims[0] in dims and name not in dims:
-            level = dims.index(str(coord.dims[0]))
-            place = index.codes[level] if isinstance(index, pd.MultiIndex) else range(len(index))
-            columns[str(name)] = coord.to_numpy()[place]
+            columns[str(name)] = coord.to_numpy()[places[dims.index(str(coord.dims[0]))]]
     return pd.DataFrame(columns, index=index)
