@@ -91,7 +91,11 @@ SMALL = {"warmup": 50, "draws": 50, "starts": 1, "chains": 2}
 
 @pytest.mark.parametrize(
     "engine",
-    [bn.Gibbs(**SMALL), bn.NUTS(**SMALL), bn.SVI(max_steps=100, draws=50, starts=1)],
+    [
+        bn.Gibbs(**SMALL),
+        bn.NUTS(**SMALL),
+        pytest.param(bn.SVI(max_steps=100, draws=50, starts=1), marks=pytest.mark.exhaustive),
+    ],
     ids=lambda e: type(e).__name__,
 )
 def test_a_second_run_of_draws_compiles_nothing(engine) -> None:  # noqa: ANN001

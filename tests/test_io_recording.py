@@ -99,6 +99,10 @@ def test_the_door_takes_what_has_names() -> None:
 
 def test_a_recording_says_what_its_entries_are() -> None:
     tables = pd.DataFrame(index=range(2)), pd.DataFrame(index=range(2))
-    for values, word in (([[0, 1], [2, 3]], "counts"), ([[0.5, 1], [2, 3]], "intensities"), ([[-1, 1], [np.nan, 3]], "neg")):
+    for values, word in (
+        ([[0, 1], [2, 3]], "counts"),
+        ([[0.5, 1], [2, 3]], "intensities"),
+        ([[-1, 1], [np.nan, 3]], "neg"),
+    ):
         assert word in str(Recording(np.array(values), *tables))
     assert Recording(np.array([[np.nan, 1.0], [2, 3]]), *tables).is_counts

@@ -165,6 +165,7 @@ class Recording:
         return call
 
 
+@pytest.mark.exhaustive
 def test_positive_values_with_multiplicative_noise() -> None:
     """The noise is recognised, and modes of one part of X predict the other best with the right number."""
     rng = np.random.default_rng(0)

@@ -71,6 +71,15 @@ def _npz(path: Path) -> tuple[Any, str]:
             if len(arrays.files) == 1:
                 return arrays[arrays.files[0]], "no names"
             held = ", ".join(arrays.files) or "nothing"
-    except (ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib_error) as error:
+    except (
+        ValueError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib_error,
+    ) as error:
         raise DataError(f"{path.name} is not an archive of NumPy arrays: {error}.") from error
     raise DataError(f"Expected one array in {path.name}, or a file of scipy.sparse.save_npz; it holds {held}.")

@@ -1,35 +1,34 @@
-"""Pictures of a fit. Every function takes and returns matplotlib Axes, and none shows a window."""
+"""Pictures of a fit that need nothing but the fit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.ticker import MaxNLocator
 
-from .result import NEAR, Fit
-from .summaries import feature_names, intervals
-
-if TYPE_CHECKING:
-    from .rank import RankSelection
-
-KEPT, DROPPED, HELD, CROSSED = "#0072B2", "#BBBBBB", "#D55E00", "#009E73"
-COLOURS = "cividis"
-"""Read alike by all colour vision, and in grey print."""
-
-UNIT = Normalize(0, 1)
-
-MOST_TICKS = 40
-"""Beyond this many names along an axis they cannot be read; nor can bars with their intervals."""
-
-MOST_BANDS = 10
-"""Components of which each can have its own row of bars."""
-
-TOP = 0.85
-"""Height of the largest bar of a row, of which each is 1 high."""
+from ..result import NEAR, Fit
+from ..summaries import intervals
+from ._draw import (
+    COLOURS,
+    DROPPED,
+    KEPT,
+    MOST_BANDS,
+    MOST_TICKS,
+    UNIT,
+    Components,
+    colour,
+    fewer_columns,
+    name_ticks,
+    new_axes,
+    rows,
+    say_empty,
+)
+from ._genes import ranking
+from ._mutations import mutations
+from ._predictive import predictive
 
 
 class FitPlots:
@@ -65,20 +64,18 @@ class FitPlots:
         >>> fit.plot.components().get_ylabel()
         'component'
         """
-        ax = _axes(ax, width=7)
+        ax = new_axes(ax, 7, self._height(self.fit.H))
         ax.set(xlabel="feature", ylabel="component", title="Components")
         if self.fit.rank == 0:
-            return _say_empty(ax)
+            return say_empty(ax)
         ends = self._ends("H") if self.fit.H.shape[1] <= MOST_TICKS else None
         if ends is None:
-            _heatmap(ax, self.fit.H, "share of component", PowerNorm(0.5, vmin=0))
+            _heatmap(ax, fewer_columns(self.fit.H), "share of component", PowerNorm(0.5, vmin=0), self.fit.H.shape[1])
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         else:
             top = max(self.fit.H.max(), ends[1].max())
             _bars(ax, self.fit.H, *ends, np.full(self.fit.rank, top), "share of component,\n90% interval")
-        names = feature_names(self.fit)
-        if self.fit.features is not None and len(names) <= MOST_TICKS:
-            ax.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
+        name_ticks(ax, self.fit.features)
         return ax
 
     def activities(self, ax: Axes | None = None) -> Axes:
@@ -92,22 +89,21 @@ class FitPlots:
         >>> fit.plot.activities().get_xlabel()
         'sample'
         """
-        ax = _axes(ax, width=7)
+        ax = new_axes(ax, 7, self._height(self.fit.W.T))
         ax.set(xlabel="sample", ylabel="component", title="Activities")
         if self.fit.rank == 0:
-            return _say_empty(ax)
+            return say_empty(ax)
         ends = self._ends("W") if len(self.fit.W) <= MOST_TICKS else None
         if ends is None:
-            top = np.percentile(self.fit.W, 99, axis=0)
-            top = np.where(top > 0, top, self.fit.W.max(0))
-            _heatmap(ax, (self.fit.W / np.where(top > 0, top, 1)).T, "activity / 99th percentile")
+            shown = fewer_columns(self.fit.W.T)
+            top = np.percentile(shown, 99, axis=1, keepdims=True)
+            top = np.where(top > 0, top, shown.max(1, keepdims=True))
+            _heatmap(ax, shown / np.where(top > 0, top, 1), "activity / 99th percentile", n=len(self.fit.W))
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         else:
             top = np.maximum(self.fit.W.max(0), ends[1].max(0))
             _bars(ax, self.fit.W.T, ends[0].T, ends[1].T, top, "activity,\n90% interval")
-        names = self.fit.samples
-        if names is not None and len(names) <= MOST_TICKS:
-            ax.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
+        name_ticks(ax, self.fit.samples)
         return ax
 
     def shares(self, ax: Axes | None = None) -> Axes:
@@ -118,10 +114,10 @@ class FitPlots:
         >>> fit.plot.shares().get_ylabel()
         'share of mass'
         """
-        ax = _axes(ax)
+        ax = new_axes(ax)
         ax.set(xlabel="component", ylabel="share of mass", title="Shares")
         if self.fit.rank == 0:
-            return _say_empty(ax)
+            return say_empty(ax)
         ax.bar(np.arange(self.fit.rank), self.fit.share, color=KEPT)
         self._share_intervals(ax)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -139,7 +135,7 @@ class FitPlots:
         >>> fit.plot.relevance().get_ylabel()
         'share of mass'
         """
-        ax = _axes(ax)
+        ax = new_axes(ax)
         relevance, shrinkage = self.fit.relevance, self.fit.model.shrinkage
         place = np.arange(len(relevance))
         kept = place < self.fit.rank
@@ -155,7 +151,6 @@ class FitPlots:
             ax.set_yscale("symlog", linthresh=shrinkage.threshold)
             ax.set_ylim(0)
             ax.set_ylabel("relevance")
-            ax.set_title("Relevance")
             ax.legend(frameon=False, fontsize="small", loc="upper right")
         ax.spines[["top", "right"]].set_visible(False)
         return ax
@@ -171,10 +166,10 @@ class FitPlots:
         >>> fit.plot.agreement().get_xlabel()
         'component'
         """
-        ax = _axes(ax)
-        ax.set(xlabel="component", ylabel="start: objective above best", title="Agreement of starts")
+        ax = new_axes(ax)
+        ax.set(xlabel="component", ylabel="start, by objective\nabove the best", title="Agreement of starts")
         if self.fit.rank == 0:
-            return _say_empty(ax)
+            return say_empty(ax)
         agreement = self.fit.agreement
         order = np.argsort(agreement.objective, kind="stable")
         cosine = agreement.cosine[order]
@@ -195,7 +190,7 @@ class FitPlots:
         >>> fit.plot.trace().get_xlabel()
         'step'
         """
-        ax = _axes(ax)
+        ax = new_axes(ax)
         trace = self.fit.trace
         step = np.minimum(np.arange(len(trace)) * self.fit.engine.check_every, self.fit.steps)
         above = trace - np.min(trace)
@@ -205,13 +200,32 @@ class FitPlots:
             ax.set_yscale("log")
         name = "objective" if self.fit.posterior is None else "minus the ELBO"
         name = "minus the log joint" if self.fit.status == "sampled" else name
-        ax.set(xlabel="step", ylabel=f"{name}, above its least", title=f"Course: {self.fit.status}")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        ax.set(xlabel="step", ylabel=f"{name},\nabove its least", title=f"Course: {self.fit.status}")
         ax.spines[["top", "right"]].set_visible(False)
         return ax
+
+    def mutations(self, components: Components = None, ax: Axes | None = None) -> Axes:
+        """Draw mutational signatures in the 96 channels of substitutions. See `bayesnmf.plotting.mutations`."""
+        return mutations(self.fit, components, ax)
+
+    def ranking(self, component: int, top: int = 15, ax: Axes | None = None) -> Axes:
+        """Draw the features that mark a component, the surest on top. See `bayesnmf.plotting.ranking`."""
+        return ranking(self.fit, component, top, ax)
+
+    def predictive(self, ax: Axes | None = None, *, size: int = 200, seed: int = 0) -> Axes:
+        """Draw what X looks like beside what the model makes. See `bayesnmf.plotting.predictive`."""
+        return predictive(self.fit, ax, size=size, seed=seed)
 
     def _ends(self, name: Literal["W", "H"]) -> tuple[np.ndarray, np.ndarray] | None:
         """Return 90% intervals, or None where there are none or too many components to show them."""
         return intervals(self.fit, name) if self.fit.rank <= MOST_BANDS else None
+
+    @staticmethod
+    def _height(values: np.ndarray) -> float:
+        """Return the height of a new figure in inches: more where there is a row of bars for each component."""
+        k, n = values.shape
+        return max(3, 1.4 + 0.4 * k) if n <= MOST_TICKS and k <= MOST_BANDS else 3
 
     def _share_intervals(self, ax: Axes) -> None:
         ends = intervals(self.fit, "share")
@@ -219,60 +233,20 @@ class FitPlots:
             ax.vlines(np.arange(self.fit.rank), *ends, color="black", linewidth=1.5)
 
 
-def selection(found: RankSelection, ax: Axes | None = None) -> Axes:
-    """Draw the evidence, or its bound, and the held-out scores below their best. See `RankSelection.plot`."""
-    ax = _axes(ax, width=6)
-    ranks, table = found.table.index.to_numpy(), found.table
-    drawn = [("held_out", HELD, "s", "held-out log density")]
-    if "bi_cross" in table:
-        drawn.append(("bi_cross", CROSSED, "^", "bi-cross-validation"))
-    if found.decided_by != "held_out":
-        drawn.insert(0, (found.decided_by, KEPT, "o", {"elbo": "ELBO"}.get(found.decided_by, found.decided_by)))
-    for column, colour, marker, name in drawn:
-        below = (table[column].max() - table[column]).where(np.isfinite(table[column]))
-        error = table.get(f"{column}_error")
-        says = found.answers[column]
-        ax.errorbar(ranks, below, error, color=colour, marker=marker, ms=4, capsize=2, label=f"{name}: {says}")
-    ax.axvline(
-        found.answers["shrinkage"], color="black", ls=":", lw=1, label=f"shrinkage: {found.answers['shrinkage']}"
-    )
-    ax.axvline(found.best, color=DROPPED, lw=6, alpha=0.5, zorder=0, label=f"answer: {found.best}")
-    ax.set_yscale("symlog", linthresh=10)
-    ax.set_ylim(max(*ax.get_ylim(), 10), -1)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="components", ylabel="nats below the best", title=f"How many components? {found.noise.chosen} noise")
-    ax.legend(fontsize="small", frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def _axes(ax: Axes | None, width: float = 4.5) -> Axes:
-    return plt.subplots(figsize=(width, 3), layout="constrained")[1] if ax is None else ax
-
-
-def _heatmap(ax: Axes, values: np.ndarray, label: str, norm: Normalize = UNIT) -> None:
-    image = ax.imshow(values, aspect="auto", cmap=COLOURS, norm=norm, interpolation_stage="data")
+def _heatmap(ax: Axes, values: np.ndarray, label: str, norm: Normalize = UNIT, n: int | None = None) -> None:
+    """Draw values (k, columns) by colour; `n` is how many columns they stand for."""
+    k, n = len(values), n or values.shape[1]
+    extent = (-0.5, n - 0.5, k - 0.5, -0.5)
+    image = ax.imshow(values, aspect="auto", cmap=COLOURS, norm=norm, interpolation="nearest", extent=extent)
     ax.figure.colorbar(image, ax=ax, label=label)
 
 
 def _bars(ax: Axes, values: np.ndarray, low: np.ndarray, high: np.ndarray, top: np.ndarray, label: str) -> None:
-    """Draw a row of bars with intervals for each row of values (k, n); `top` (k,) is what is drawn at full height."""
+    """Draw a row of bars with intervals for each row of values (k, n)."""
     k, n = values.shape
-    place, base = np.arange(n), -np.arange(k)
-    scale = TOP / np.where(top > 0, top, 1)
+    base, scale = rows(ax, range(k), top, label)
     for row in range(k):
-        ax.bar(place, values[row] * scale[row], bottom=base[row], color=KEPT, alpha=0.6)
-        ax.vlines(place, base[row] + low[row] * scale[row], base[row] + high[row] * scale[row], color="black", lw=1)
-        ax.axhline(base[row], color="black", linewidth=0.5)
-    ax.set_yticks(base, [str(row) for row in range(k)])
-    ax.set_ylim(-k + 0.9, 1)
+        at, whole = base[row], scale[row]
+        ax.bar(np.arange(n), whole * values[row], bottom=at, color=colour(row), alpha=0.6)
+        ax.vlines(np.arange(n), at + whole * low[row], at + whole * high[row], color="black", lw=1)
     ax.set_xlim(-0.7, n - 0.3)
-    right = ax.secondary_yaxis("right")
-    right.set_yticks(base + TOP, [f"{value:.3g}" for value in top], fontsize="small")
-    right.set_ylabel(label)
-
-
-def _say_empty(ax: Axes) -> Axes:
-    ax.text(0.5, 0.5, "no components kept", ha="center", va="center", transform=ax.transAxes)
-    ax.set(xticks=[], yticks=[])
-    return ax
