@@ -379,3 +379,12 @@ def test_mean_field_intervals_cover_too_little_and_the_response_repairs_it() -> 
     assert abs(near.mean() - 0.9) < 4 * error + 0.02
     assert narrow.mean() < 0.9 - 4 * narrow.std() / np.sqrt(20) - 0.02
     assert np.all(near > narrow)
+
+
+@pytest.mark.parametrize("z", [5.0, 11.9, 12.1, 1e3, 1e5, 1e9])
+def test_a_factor_far_from_zero_moves_as_a_normal_does(z: float) -> None:
+    """Cov(x, x^2) = 2 z and var(x^2) = 4 z^2 + 2 of a normal with variance 1 (rows of a Cholesky factor)."""
+    moved = Moved.of_truncated(np.full((1, 1), z), np.ones((1, 1)))
+    near = 1e-4 if z < 10 else 1e-6
+    np.testing.assert_allclose([moved.ee[0, 0], moved.le[0, 0]], [1.0, 2 * z], rtol=near)
+    np.testing.assert_allclose(moved.ll[0, 0], np.sqrt(2), rtol=1e-3)

@@ -1,6 +1,12 @@
-"""The pages of docs/: their code runs, and every public name has its reference."""
+"""The pages of docs/: their code runs, and every public name has its reference.
 
+``python tests/test_site.py`` makes the pictures of docs/howto anew, from the code of its pages.
+"""
+
+import os
 import re
+import shutil
+import tempfile
 import textwrap
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +30,19 @@ def blocks(page: Path) -> list[str]:
     return [textwrap.dedent(block[2]) for block in found]
 
 
+def pictures(page: Path) -> list[str]:
+    return re.findall(r"!\[[^]]*\]\((.+?)\)", page.read_text(encoding="utf-8"))
+
+
+def run(page: Path) -> None:
+    from matplotlib import pyplot as plt
+
+    names: dict[str, object] = {}
+    for block in blocks(page):
+        exec(compile(block, str(page), "exec"), names)
+        plt.close("all")
+
+
 def public(module: ModuleType) -> list[str]:
     names = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
     values = {name: getattr(module, name) for name in names}
@@ -35,17 +54,11 @@ def public(module: ModuleType) -> list[str]:
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(DOCS).with_suffix("")) for page in PAGES])
 def test_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, promoted: None) -> None:
-    from matplotlib import pyplot as plt
-
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in blocks(page):
-        exec(compile(block, str(page), "exec"), names)
-        plt.close("all")
+    run(page)
     if page.parent.name == "howto":
-        pictures = re.findall(r"!\[[^]]*\]\((.+?)\)", page.read_text(encoding="utf-8"))
-        assert pictures
-        for name in pictures:  # what a page shows is what its code draws
+        assert pictures(page)
+        for name in pictures(page):  # what a page shows is what its code draws
             assert (tmp_path / name).exists()
             assert (page.parent / name).exists()
 
@@ -84,3 +97,13 @@ def test_every_command_and_option_is_described() -> None:
 
 def test_the_index_of_public_names_is_of_this_package() -> None:
     assert {"fit", "Fit", "CAVI", "BayesianNMF", "select_rank"} <= set(public(bayesnmf))
+
+
+if __name__ == "__main__":
+    for page in sorted((DOCS / "howto").glob("*.md")):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            run(page)
+            for name in pictures(page):
+                shutil.copy(name, page.parent / name)
+            os.chdir(DOCS)

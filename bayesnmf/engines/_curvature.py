@@ -53,12 +53,12 @@ class Moved(NamedTuple):
             y, square, _ = (np.asarray(a) for a in standard(jnp.asarray(z)))
         third = z * square + 2 * y
         fourth = z * third + 3 * square
-        # far in the tail it is exponential, and the recursion loses its digits
-        tail = z < -30
-        y_tail = 1 / np.where(tail, -z, 30)
-        variance = np.where(tail, y_tail**2, square - y**2)
-        joint = np.where(tail, 4 * y_tail**3, third - y * square)
-        left = np.where(tail, 20 * y_tail**4, fourth - square**2) - joint**2 / variance
+        # far in the tail it is exponential, far from zero normal, and the recursion loses its digits at both ends
+        ends = [z < -30, z > 12]
+        y_tail = 1 / np.where(ends[0], -z, 30)
+        variance = np.select(ends, [y_tail**2, np.ones_like(z)], square - y**2)
+        joint = np.select(ends, [4 * y_tail**3, 2 * z], third - y * square)
+        left = np.select(ends, [4 * y_tail**4, np.full_like(z, 2)], fourth - square**2 - joint**2 / variance)
         unit = 1 / np.sqrt(quadratic)
         root = np.sqrt(variance)
         return cls(y * unit, square * unit**2, root * unit, joint / root * unit**2, np.sqrt(left) * unit**2)
