@@ -54,11 +54,12 @@ def fit(
     ----------
     X : matrix of shape (n, m)
         numpy or JAX array, scipy.sparse, list of lists; with names, which are kept, a `bayesnmf.io.Recording`,
-        `bayesnmf.datasets.Dataset`, pandas DataFrame, AnnData or xarray of two dimensions. Samples are rows. NaN and masked entries are missing.
+        `bayesnmf.datasets.Dataset`, pandas DataFrame, AnnData or xarray of two dimensions. Samples are rows. NaN and
+        masked entries are missing.
     model : Model or callable, optional
         Needed only for priors, shrinkage and known components; `rank` and `likelihood` given here go before its own.
         Or a NumPyro program of your own, ``program(X, *, n, m, rank)`` with sites W (n, rank), H (rank, m) and an
-        observed X, for `NUTS` and `SVI`; see "Your own program" in the README.
+        observed X, for `NUTS` and `SVI`; see "A model of your own" in docs/.
     rank : int or "auto"
         Number of components. "auto" asks `bayesnmf.select_rank` for up to 25, or the model's rank, which takes from ten
         seconds to minutes; what it says is `Fit.selection`. A model with `shrinkage` finds the number by that alone,

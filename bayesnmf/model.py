@@ -35,6 +35,8 @@ class Model:
     known : array of shape (r, m), optional
         The first r rows of H, kept as they are up to their scale.
 
+    Examples
+    --------
     >>> import bayesnmf as bn
     >>> bn.Model(rank=25, likelihood=bn.Poisson(), shrinkage=bn.ARD()).rank
     25

@@ -111,6 +111,8 @@ def data(name: Name) -> dict[str, Any]:
         ``X`` (n, m), ``observed`` (n, m), ``rank``, and ``groups`` where there are; ``arguments``, a dict, are those of
         the program itself.
 
+    Examples
+    --------
     >>> import bayesnmf as bn
     >>> bn.models.data("poisson-gamma")["X"].shape
     (10, 8)

@@ -75,6 +75,8 @@ class CAVI:
     precision : {"float32", "float64"}
         Arithmetic, whatever the dtype of X.
 
+    Examples
+    --------
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
     >>> low, high = bn.fit(X, rank=2, engine=bn.CAVI(starts=2)).interval("W")

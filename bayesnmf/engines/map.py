@@ -46,6 +46,8 @@ class MAP:
     precision : {"float32", "float64"}
         Arithmetic, whatever the dtype of X.
 
+    Examples
+    --------
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
     >>> bn.fit(X, rank=2, engine=bn.MAP(starts=2)).W.shape

@@ -61,6 +61,8 @@ class NUTS:
     progress : bool
         Show on stderr how far each chain is.
 
+    Examples
+    --------
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
     >>> fit = bn.fit(X, rank=2, engine=bn.NUTS(chains=2, warmup=50, draws=50))

@@ -68,6 +68,8 @@ class SVI:
     progress : bool
         Show on stderr how far each chain is.
 
+    Examples
+    --------
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(3.0, (20, 10))
     >>> fit = bn.fit(X, rank=2, engine=bn.SVI(max_steps=200))

@@ -133,7 +133,13 @@ class Recording:
 
     def __str__(self) -> str:
         n, m = self.X.shape
-        kind = "counts" if self.is_counts else "real values, some negative" if self._values.min(initial=0) < 0 else "intensities"
+        kind = (
+            "counts"
+            if self.is_counts
+            else "real values, some negative"
+            if self._values.min(initial=0) < 0
+            else "intensities"
+        )
         if not isinstance(self.X, np.ndarray):
             kind += f", sparse ({100 * self.X.nnz / (n * m):.2g}% stored)"
         return f"{self.said} {n} samples x {m} features, {kind}".strip()

@@ -38,7 +38,8 @@ def unfold(array: xr.DataArray, features: str | Sequence[str]) -> Recording:
     Raises
     ------
     DataError
-        For names that are no dimensions of the array, where none is left on one side, or for names along one that are not unique.
+        For names that are no dimensions of the array, where none is left on one side, or for names along one that are
+        not unique.
 
     Examples
     --------
@@ -70,7 +71,9 @@ def _table(array: xr.DataArray, dims: list[str]) -> pd.DataFrame:
     values = [array.indexes[dim] if dim in array.indexes else pd.RangeIndex(array.sizes[dim]) for dim in dims]
     for dim, names in zip(dims, values, strict=True):
         if not names.is_unique:
-            raise DataError(f"Expected names along {dim!r} that are unique; got {names[names.duplicated()][0]!r} twice.")
+            raise DataError(
+                f"Expected names along {dim!r} that are unique; got {names[names.duplicated()][0]!r} twice."
+            )
     # in the order of the array: from_product sorts the names, and the codes then count in another order
     places = np.indices([len(names) for names in values]).reshape(len(dims), -1)
     index = pd.MultiIndex(values, list(places), names=dims) if len(dims) > 1 else values[0].rename(dims[0])

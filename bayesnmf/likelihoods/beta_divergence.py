@@ -34,6 +34,8 @@ class BetaDivergence(Likelihood):
         Divides the loss, in units of mean(X)^beta, and so weighs it against priors and shrinkage whatever the unit of
         X.
 
+    Examples
+    --------
     >>> import jax.numpy as jnp
     >>> from bayesnmf import BetaDivergence
     >>> round(float(BetaDivergence(0.5).divergence(jnp.array(1.0), jnp.array(4.0))), 4)

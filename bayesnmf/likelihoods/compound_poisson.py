@@ -45,6 +45,8 @@ class CompoundPoisson(Likelihood):
     jump : float, optional
         Mean of one jump, in units of X. Learned when left out.
 
+    Examples
+    --------
     >>> import jax.numpy as jnp
     >>> from bayesnmf import CompoundPoisson
     >>> made = CompoundPoisson(shape=1.0, jump=2.0)

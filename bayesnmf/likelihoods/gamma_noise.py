@@ -37,6 +37,8 @@ class GammaNoise(Likelihood):
     shape : float, optional
         1 / squared coefficient of variation, without unit. Learned when left out.
 
+    Examples
+    --------
     >>> import jax.numpy as jnp
     >>> from bayesnmf import GammaNoise
     >>> round(float(GammaNoise(shape=2.0).log_density(jnp.array(2.0), jnp.array(3.0))), 4)

@@ -32,6 +32,8 @@ class Gaussian(Likelihood):
     per_feature : bool
         Learn one variance for each feature instead of one for all.
 
+    Examples
+    --------
     >>> import jax.numpy as jnp
     >>> from bayesnmf import Gaussian
     >>> round(float(Gaussian(variance=1.0).log_density(jnp.array(2.0), jnp.array(3.0))), 4)

@@ -44,6 +44,8 @@ class NegativeBinomial(Likelihood):
     per_feature : bool
         Learn one dispersion for each feature instead of one for all.
 
+    Examples
+    --------
     >>> import jax.numpy as jnp
     >>> from bayesnmf import NegativeBinomial
     >>> round(float(NegativeBinomial(dispersion=0.5).log_density(jnp.array(2.0), jnp.array(3.0))), 4)

@@ -47,6 +47,8 @@ class ARD(Scaling):
     threshold : float
         Least relevance of a component that is kept.
 
+    Examples
+    --------
     >>> from bayesnmf import ARD
     >>> ARD().threshold
     0.05

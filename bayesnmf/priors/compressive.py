@@ -35,6 +35,8 @@ class Compressive(Scaling):
     threshold : float
         A component is kept when its scale is above that of an empty one by this share.
 
+    Examples
+    --------
     >>> from bayesnmf import Compressive
     >>> Compressive().level
     0.001

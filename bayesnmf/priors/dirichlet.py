@@ -26,6 +26,8 @@ class Dirichlet(Prior):
     shape : float
         Concentration of each feature.
 
+    Examples
+    --------
     >>> from bayesnmf import Dirichlet
     >>> Dirichlet(0.5).shape
     0.5

@@ -20,6 +20,8 @@ class Exponential(Prior):
         Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``; learned by posterior
         engines, as that of `Gamma`.
 
+    Examples
+    --------
     >>> from bayesnmf import Exponential
     >>> Exponential(mean=2.0).rate(2.0)
     0.5

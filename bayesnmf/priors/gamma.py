@@ -31,6 +31,8 @@ class Gamma(Prior):
         Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``; posterior engines learn that of
         W, and that of H where that of W is given (their product is all that the data can tell).
 
+    Examples
+    --------
     >>> from bayesnmf import Gamma
     >>> float(Gamma(shape=3.0, mean=2.0).rate(2.0))
     1.5

@@ -21,6 +21,8 @@ class HalfNormal(Prior):
     mean : float, optional
         Mean, in the unit of the side it is put on. Left out: ``sqrt(mean(X) / rank)``.
 
+    Examples
+    --------
     >>> from bayesnmf import HalfNormal
     >>> round(float(HalfNormal(mean=2.0).rate(2.0)), 4)
     0.1592

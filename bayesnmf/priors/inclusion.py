@@ -39,6 +39,8 @@ class Inclusion(Shrinkage):
         Components with a greater probability of inclusion are kept: at 0.5 the median model (Barbieri and Berger 2004,
         Annals of Statistics 32, 870).
 
+    Examples
+    --------
     >>> from bayesnmf import Inclusion
     >>> Inclusion().threshold
     0.5
