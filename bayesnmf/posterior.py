@@ -319,6 +319,7 @@ def _response(*given: Any) -> Response:
     except np.linalg.LinAlgError:
         raise EngineError(
             "Linear response needs a posterior at its optimum, and this one is not: the fit stopped before, or "
-            "shrinkage dropped components that still held a part of X. Go on from here with init=fit, "
-            "rank=fit.rank and more max_steps, or use method='mean_field', which is too narrow."
+            "shrinkage dropped components that still held a part of X, or single precision could not get closer. Go on "
+            "from here with init=fit, rank=fit.rank and more max_steps, or with engine=bn.CAVI(precision='float64'); "
+            "method='mean_field' is there, and too narrow."
         ) from None
