@@ -256,8 +256,9 @@ def rows_of(joint: Joint, key: Array, options: Options) -> Array | None:
 
 @partial(jax.jit, static_argnames="options")
 def begin(joint: Joint, params: Values, key: Array, *, options: Options) -> Any:
-    """Return the state before the first step."""
-    return inference(options).init(key, joint, params, rows_of(joint, key, options))
+    """Return the state before the first step, with the types that a step returns, or the second block compiles anew."""
+    state = inference(options).init(key, joint, params, rows_of(joint, key, options))
+    return jax.tree.map(lambda a: jax.lax.convert_element_type(a, a.dtype), state)
 
 
 @partial(jax.jit, static_argnames="options")
