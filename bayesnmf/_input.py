@@ -205,8 +205,9 @@ def labelled(X: MatrixLike, layer: str | None = None) -> tuple[Any, tuple[str, .
 
 def _layer(adata: Any, layer: str | None) -> Any:
     """Return a matrix of an AnnData; what raw holds has other genes, and is asked for by itself."""
-    if layer is None and adata.X is not None:
-        return adata.X
+    X = adata.X if layer is None else None  # looked up once: a backed one is read from disk each time
+    if X is not None:
+        return X
     if layer not in adata.layers:
         held = ", ".join(map(repr, adata.layers)) or "(there are none)"
         raise DataError(

@@ -124,6 +124,7 @@ def test_known_components_are_always_there() -> None:
     assert np.all(fit.posterior.others["components"] >= 1)  # type: ignore[union-attr]
 
 
+@pytest.mark.exhaustive
 def test_a_selection_gives_a_probability_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     from bayesnmf.rank import _inclusion as asked
 

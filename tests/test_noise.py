@@ -210,7 +210,9 @@ def test_negative_binomial_of_poisson_counts_is_poisson() -> None:
     np.testing.assert_allclose(found.mean, plain.mean, rtol=0.05, atol=0.1)
 
 
-@pytest.mark.parametrize("shrinkage", [None, bn.ARD()], ids=["flat", "ard"])
+@pytest.mark.parametrize(
+    "shrinkage", [pytest.param(None, id="flat"), pytest.param(bn.ARD(), id="ard", marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize("name", ["compound-poisson", "gamma-noise"])
 def test_unit_of_x_changes_nothing_else(name: str, shrinkage: bn.ARD | None) -> None:
     X = planted(40, 25, 4)

@@ -112,7 +112,7 @@ def volume(joint: Any, z: Any) -> jax.Array:
     return total
 
 
-SLOW = ("gap", "time-smooth")
+SLOW = ("gap", "time-smooth", "hierarchical-groups")
 
 
 def slow(name: str) -> Any:

@@ -53,7 +53,7 @@ def body(fit: Fit, positions: Any, components: Components = None, axes: Sequence
     >>> import numpy as np, pandas as pd, bayesnmf as bn
     >>> parts = ["nose", "centre", "tail"]
     >>> X = pd.DataFrame(np.random.default_rng(0).gamma(1.0, 2.0, (30, 3)), columns=parts)
-    >>> fit = bn.fit(X, rank=2, engine=bn.CAVI(starts=1))
+    >>> fit = bn.fit(X, rank=2, engine=bn.MAP(starts=1))
     >>> len(bn.plotting.body(fit, [[0, 0], [0, 5], [0, 10]]))
     2
     """

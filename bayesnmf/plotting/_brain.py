@@ -58,7 +58,7 @@ def brain(
     >>> import nibabel, numpy as np, bayesnmf as bn
     >>> values = np.random.default_rng(0).gamma(2.0, size=(5, 4, 1, 30))
     >>> recording = bn.io.read_nifti(nibabel.Nifti1Image(values, np.diag([3, 3, 3, 1])))
-    >>> fit = bn.fit(recording, rank=2, likelihood=bn.Gaussian(), engine=bn.CAVI(starts=1))
+    >>> fit = bn.fit(recording, rank=2, likelihood=bn.Gaussian(), engine=bn.MAP(starts=1))
     >>> bn.plotting.brain(fit, recording)[0].get_title()
     'component 0, z = 0 mm'
     """
