@@ -14,6 +14,8 @@ import bayesnmf
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONG = ("how_many", "which_model")
+"""Notebooks of some two minutes each, left out unless asked for with -m exhaustive."""
 MODULES = [m.name for m in pkgutil.walk_packages(bayesnmf.__path__, "bayesnmf.")]
 
 in_checkout = pytest.mark.skipif(not README.exists(), reason="needs the checkout, not the wheel alone")
@@ -56,8 +58,13 @@ def test_every_public_name_has_an_example() -> None:
 
 
 @in_checkout
-@pytest.mark.pages
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=[p.stem for p in NOTEBOOKS])
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, id=p.stem, marks=pytest.mark.exhaustive if p.stem in LONG else pytest.mark.pages)
+        for p in NOTEBOOKS
+    ],
+)
 def test_notebook_runs(path: Path) -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
