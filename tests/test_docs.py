@@ -14,7 +14,7 @@ import bayesnmf
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LONG = ("how_many", "which_model")
+LONG = ("how_many", "own_model", "which_model")
 """Notebooks of some two minutes each, left out unless asked for with -m exhaustive."""
 MODULES = [m.name for m in pkgutil.walk_packages(bayesnmf.__path__, "bayesnmf.")]
 
