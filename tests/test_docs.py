@@ -65,7 +65,8 @@ def test_every_public_name_has_an_example() -> None:
         for p in NOTEBOOKS
     ],
 )
-def test_notebook_runs(path: Path) -> None:
+def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XLA_FLAGS")  # compiled as users have it: some notebooks compute more than they compile
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     notebook = nbformat.read(path, as_version=4)
