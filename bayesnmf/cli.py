@@ -73,10 +73,7 @@ def main(
 
 @app.command()
 def fit(
-    file: Annotated[
-        Path,
-        typer.Argument(help=FORMATS),
-    ],
+    file: Annotated[Path, typer.Argument(help=FORMATS)],
     rank: Annotated[str, typer.Option(help='Number of components, or "auto".')] = "auto",
     likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
     engine: Annotated[
@@ -98,7 +95,6 @@ def fit(
     with _plain_errors():
         import bayesnmf as bn
 
-        from .io import read
         from .report import write_report
 
         engines: dict[EngineName, bn.CAVI | bn.Gibbs | bn.NUTS | bn.SVI | bn.MAP] = {
@@ -106,7 +102,7 @@ def fit(
             EngineName.nuts: bn.NUTS(), EngineName.svi: bn.SVI(),
         }  # fmt: skip
         with _status(f"Reading {file.name}"):
-            recording = read(file, transpose=transpose, **({} if layer is None else {"layer": layer}))
+            recording = _read(file, transpose, layer)
         typer.echo(str(recording))
         with _status(f"Fitting, rank {rank}"):
             result = bn.fit(
@@ -120,10 +116,7 @@ def fit(
 
 @app.command()
 def rank(
-    file: Annotated[
-        Path,
-        typer.Argument(help=FORMATS),
-    ],
+    file: Annotated[Path, typer.Argument(help=FORMATS)],
     max_rank: Annotated[int, typer.Option(help="Most components.")] = 25,
     likelihood: Annotated[LikelihoodName, typer.Option(help="What the entries are.")] = LikelihoodName.auto,
     seed: Annotated[int, typer.Option(help="Same seed, same answer.")] = 0,
@@ -137,11 +130,10 @@ def rank(
     with _plain_errors():
         import bayesnmf as bn
 
-        from .io import read
         from .report import write_selection
 
         with _status(f"Reading {file.name}"):
-            recording = read(file, transpose=transpose, **({} if layer is None else {"layer": layer}))
+            recording = _read(file, transpose, layer)
         typer.echo(str(recording))
         found = bn.select_rank(
             recording, max_rank=max_rank, likelihood=_likelihoods().get(likelihood), seed=seed,
@@ -212,6 +204,15 @@ def info() -> None:
         typer.echo(f"{package:10} {version(package)}")
     typer.echo(f"{'python':10} {platform.python_version()}")
     typer.echo(f"{'devices':10} {', '.join(str(device) for device in jax.devices())}")
+
+
+def _read(file: Path, transpose: bool, layer: str | None) -> Any:
+    from .io import read, read_h5ad
+
+    if layer is None:
+        return read(file, transpose=transpose)
+    recording = read_h5ad(file, layer=layer)
+    return recording.T if transpose else recording
 
 
 def _rank(text: str) -> int | str:

@@ -146,7 +146,7 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         rank, likelihood, engine = self._rank(), self._likelihood(), self._engine()
         matrix, samples, features = labelled(X)
-        X = self._validated(X if matrix is X else matrix, reset=True)
+        X = self._validated(matrix, reset=True)
         found = fit_matrix(X, rank=rank, likelihood=likelihood, engine=engine, seed=self._seed())
         self.fit_ = replace(found, samples=samples, features=features)
         self.components_ = found.H.astype(X.dtype)
@@ -254,6 +254,7 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _validated(self, X: MatrixLike, reset: bool) -> Any:
         """Return X as scikit-learn checks it, NaN where it was masked."""
+        X, _, _ = labelled(X)
         if isinstance(X, np.ma.MaskedArray):
             X = np.ma.filled(X.astype(float), np.nan)
         return validate_data(

@@ -320,6 +320,7 @@ def _response(*given: Any) -> Response:
         raise EngineError(
             "Linear response needs a posterior at its optimum, and this one is not: the fit stopped before, or "
             "shrinkage dropped components that still held a part of X, or single precision could not get closer. Go on "
-            "from here with init=fit, rank=fit.rank and more max_steps, or with engine=bn.CAVI(precision='float64'); "
-            "method='mean_field' is there, and too narrow."
+            "from here with init=fit, rank=fit.rank and more max_steps, or engine=bn.CAVI(precision='float64'). Where "
+            "the learned shape of H is near zero, H=bn.Exponential() in the model helps. method='mean_field' is there, "
+            "and too narrow."
         ) from None

@@ -312,3 +312,13 @@ def test_models_are_listed_and_shown() -> None:
     assert all(card[key] in shown for key in ("title", "use", "avoid"))
     assert bn.models.source("hpf").rstrip() in shown
     assert_refused(run("models", "show", "hfp"), "no model 'hfp'. There are compound-poisson")
+
+
+def test_a_layer_of_what_has_none_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("anndata")
+    (tmp_path / "x.csv").write_text("1,2\n3,4\n", encoding="utf-8")
+    for command in ("fit", "rank"):
+        result = run(command, tmp_path / "x.csv", "--layer", "counts", "--out", tmp_path / "out")
+        assert result.exit_code == 2
+        assert "x.csv is not an AnnData file" in result.stderr
+        assert result.stderr.count("\n") == 1

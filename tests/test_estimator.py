@@ -349,3 +349,13 @@ def test_a_posterior_is_scored_on_features_held_out(believed: BayesianNMF) -> No
 def test_unfitted() -> None:
     with pytest.raises(NotFittedError):
         model().transform(planted())
+
+
+def test_what_has_names_is_fitted_and_transformed() -> None:
+    X = np.random.default_rng(0).poisson(3.0, (12, 5))
+    recording = bn.io.Recording(X, pd.DataFrame(index=range(12)), pd.DataFrame(index=list("abcde")))
+    model = BayesianNMF(n_components=2, engine="map", starts=1)
+    W = model.fit_transform(recording)
+    assert model.fit_.features == tuple("abcde")
+    np.testing.assert_array_equal(W, model.transform(recording))
+    np.testing.assert_array_equal(W, clone(model).fit_transform(X))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..io._deeplabcut import positions
 from ._dataset import Dataset
 from ._registry import fetch
 
@@ -57,12 +58,8 @@ def mouse() -> Dataset:
     >>> datasets.load("mouse").X.shape  # doctest: +SKIP
     (371, 13)
     """
-    import pandas as pd
-
-    pose = pd.read_csv(fetch("EPM_15DeepCut_resnet50_epmMay17shuffle1_1030000.csv"), header=[1, 2], index_col=0)
-    x, y, likelihood = (
-        pose.xs(key, axis=1, level=1)[list(BODY)].to_numpy()[ON_THE_MAZE:] for key in ("x", "y", "likelihood")
-    )
+    frames, names, pose = positions(fetch("EPM_15DeepCut_resnet50_epmMay17shuffle1_1030000.csv"))
+    x, y, likelihood = np.moveaxis(pose[ON_THE_MAZE:, names.get_indexer(list(BODY))], -1, 0)
     sure = likelihood >= LEAST_LIKELIHOOD
     middle = [np.nanmedian(np.where(sure, place, np.nan), axis=1) for place in (x, y)]
     sure &= np.hypot(x - middle[0][:, None], y - middle[1][:, None]) <= FARTHEST_PX
@@ -70,7 +67,7 @@ def mouse() -> Dataset:
     step = np.hypot(np.diff(x, axis=0), np.diff(y, axis=0))
     X = np.where(sure[1:] & sure[:-1] & (step <= LONGEST_STEP_PX), step, np.nan)
     seen = np.array([np.isfinite(row).any() and np.nanmedian(row) >= REPEATED_PX for row in X])
-    frame = pose.index.to_numpy()[ON_THE_MAZE + 1 :][seen]
+    frame = frames[ON_THE_MAZE + 1 :][seen]
     return Dataset(
         name="mouse",
         X=X[seen],

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._errors import DataError
 from ._recording import Recording
-from ._text import _append
+from ._text import append
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ def read_deeplabcut(
     path = Path(path)
     if fps is not None and not fps > 0:
         raise DataError(f"Expected fps, frames per second, above 0; got {fps}.")
-    frames, names, pose = _positions(path)
+    frames, names, pose = positions(path)
     known = names.get_level_values("bodypart")
     if bodyparts is not None:
         kept = known.isin(bodyparts)
@@ -114,7 +114,7 @@ def _kept(
     )
 
 
-def _positions(path: Path) -> tuple[np.ndarray, pd.Index, np.ndarray]:
+def positions(path: Path) -> tuple[np.ndarray, pd.Index, np.ndarray]:
     """Return numbers of frames, names, and frames x names x (x, y, likelihood)."""
     import pandas as pd
 
@@ -126,7 +126,7 @@ def _positions(path: Path) -> tuple[np.ndarray, pd.Index, np.ndarray]:
             rows = csv.reader(stream)
             for row in rows:
                 if "coords" in header:
-                    _append(path, rows.line_num, row, len(header["coords"]) + 1, True, values, frames)
+                    append(path, rows.line_num, row, len(header["coords"]) + 1, True, values, frames)
                 elif row and row[0] in ("scorer", "individuals", "bodyparts", "coords"):
                     header[row[0]] = row[1:]
                 else:

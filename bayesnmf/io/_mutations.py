@@ -14,7 +14,7 @@ import numpy as np
 
 from .._errors import DataError
 from ._recording import Recording, malformed, table
-from ._text import _is_number, _number
+from ._text import delimiter, is_number, number
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 NAMINGS = [
@@ -109,7 +109,7 @@ def read_mutations(path: str | PathLike[str]) -> Recording:
     short = [line for line, row in enumerate(rows, 1) if len(row) != len(columns or rows[0])]
     if short:
         raise DataError(f"{path.name} has rows of unequal length; row {short[0]} is the first.")
-    X = np.array([[_number(path, i, j, cell) for j, cell in enumerate(row, 2)] for i, row in enumerate(rows, 2)])
+    X = np.array([[number(path, i, j, cell) for j, cell in enumerate(row, 2)] for i, row in enumerate(rows, 2)])
     order = sorted(range(len(contexts)), key=lambda place: contexts[place].order)
     contexts = [contexts[place] for place in order]
     labels = [context.name for context in contexts]
@@ -134,7 +134,7 @@ def _lines(path: Path, most: int | None = None) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8-sig") as stream:
         top = stream.readline()
         stream.seek(0)
-        rows = csv.reader(stream, delimiter="\t" if "\t" in top else ";" if ";" in top and "," not in top else ",")
+        rows = csv.reader(stream, delimiter=delimiter(top))
         lines = list(islice((row for row in rows if row), most))
     if len(lines) < 2:
         raise DataError(f"Expected at least two lines in {path.name}; it has fewer.")
@@ -144,7 +144,7 @@ def _lines(path: Path, most: int | None = None) -> list[list[str]]:
 def _sides(lines: list[list[str]]) -> tuple[list[str], list[str], list[list[str]]]:
     """Return the names of rows (all cells before the numbers), those of columns (none without a header), and cells."""
     top, second = lines[:2]
-    words = next((place for place, cell in enumerate(second) if _is_number(cell)), len(second))
+    words = next((place for place, cell in enumerate(second) if is_number(cell)), len(second))
     if words == len(second):
         raise DataError("Expected numbers in the second line; there are none.")
     if words == 0 and (len(top) < len(second) or context_of(top[0]) is None):

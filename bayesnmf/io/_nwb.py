@@ -14,7 +14,7 @@ import numpy as np
 
 from .._errors import DataError
 from .._runs import written
-from ._recording import Recording, malformed, need, table
+from ._recording import Recording, malformed, need, refuse_other_size, table
 from ._spikes import counted
 
 if TYPE_CHECKING:
@@ -156,8 +156,7 @@ def write_nwb(fit: Fit, recording: Recording, path: str | PathLike[str]) -> None
     """
     from ..summaries import PROB, describe, intervals
 
-    if (len(fit.W), fit.H.shape[1]) != recording.X.shape:
-        raise DataError(f"Expected a fit of shape {recording.X.shape}; got one of {(len(fit.W), fit.H.shape[1])}.")
+    refuse_other_size(fit, recording)
     if "time_s" not in recording.samples:
         raise DataError('Expected a recording with "time_s" in its samples, as read_nwb gives it; got none.')
     need("pynwb", "spikes")  # before a large file is copied

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._errors import DataError
-from ._recording import Recording, malformed, need, table
+from ._recording import Recording, malformed, need, refuse_other_size, table
 from ._spikes import counted
 
 if TYPE_CHECKING:
@@ -177,8 +177,7 @@ def to_pynapple(fit: Fit, recording: Recording) -> Any:
     ((19, 2), 0.5)
     """
     nap = need("pynapple", "spikes")
-    if (len(fit.W), fit.H.shape[1]) != recording.X.shape:
-        raise DataError(f"Expected a fit of shape {recording.X.shape}; got one of {(len(fit.W), fit.H.shape[1])}.")
+    refuse_other_size(fit, recording)
     samples = recording.samples
     if "time_s" not in samples:
         raise DataError('Expected a recording with "time_s" in its samples, as from_pynapple gives it; got none.')

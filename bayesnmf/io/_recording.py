@@ -114,8 +114,7 @@ class Recording:
 
         from ..summaries import intervals
 
-        if (len(fit.W), fit.H.shape[1]) != self.X.shape:
-            raise DataError(f"Expected a fit of shape {self.X.shape}; got one of {(len(fit.W), fit.H.shape[1])}.")
+        refuse_other_size(fit, self)
         arrays: dict[str, tuple[Any, pd.DataFrame, str]] = {
             "W": (fit.W.T, self.samples, "sample"), "H": (fit.H, self.features, "feature")
         }  # fmt: skip
@@ -145,6 +144,13 @@ class Recording:
         return f"{self.said} {n} samples x {m} features, {kind}".strip()
 
     __repr__ = __str__
+
+
+def refuse_other_size(fit: Fit, recording: Recording) -> None:
+    """Raise `DataError` where a fit has another number of samples or features than the recording."""
+    size = len(fit.W), fit.H.shape[1]
+    if size != recording.X.shape:
+        raise DataError(f"Expected a fit of shape {recording.X.shape}; got one of {size}.")
 
 
 def _folded(values: np.ndarray, table: pd.DataFrame, dim: str) -> xr.DataArray:

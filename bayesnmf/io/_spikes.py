@@ -11,6 +11,7 @@ import numpy as np
 
 from .._errors import DataError
 from ._recording import Recording, malformed, need, table
+from ._text import delimiter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,7 @@ def is_spikes(path: Path) -> bool:
     """Whether the columns of a text table are named as those of a table with a row for each spike."""
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         top = stream.readline()
-    names = {cell.strip().strip('"').lower() for cell in top.split(_delimiter(top))}
+    names = {cell.strip().strip('"').lower() for cell in top.split(delimiter(top))}
     return bool(names & set(UNIT)) and bool(names & set(TIME))
 
 
@@ -170,11 +171,7 @@ def _frame(path: Path) -> tuple[pd.DataFrame, str]:
     with malformed(path, "a text table of spikes"), path.open(encoding="utf-8-sig", newline="") as stream:
         top = stream.readline()
         stream.seek(0)
-        return pd.read_csv(stream, sep=_delimiter(top), low_memory=False), path.name
-
-
-def _delimiter(top: str) -> str:
-    return "\t" if "\t" in top else ";" if ";" in top else ","
+        return pd.read_csv(stream, sep=delimiter(top), low_memory=False), path.name
 
 
 def _column(frame: pd.DataFrame, asked: str | None, known: tuple[str, ...], what: str) -> str:

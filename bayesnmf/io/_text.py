@@ -69,9 +69,8 @@ class _Names(NamedTuple):
 
 def _rows(path: Path, stream: TextIO) -> tuple[np.ndarray, _Names]:
     top = stream.readline()
-    delimiter = "\t" if "\t" in top else ";" if ";" in top and "," not in top else ","
     stream.seek(0)
-    rows = csv.reader(stream, delimiter=delimiter)
+    rows = csv.reader(stream, delimiter=delimiter(top))
     first = next(rows, None)
     second = next(rows, None)
     if first is None or second is None:
@@ -80,16 +79,16 @@ def _rows(path: Path, stream: TextIO) -> tuple[np.ndarray, _Names]:
     short = len(first) == len(second) - 1
     rest = [cell.strip() for cell in first[1:]]
     counted = first[0].strip() == "" and rest == [str(j) for j in range(len(rest))]
-    header = short or counted or not all(map(_is_number, rest or first))
-    named = short or (header and first[0].strip() == "") or not _is_number(second[0])
+    header = short or counted or not all(map(is_number, rest or first))
+    named = short or (header and first[0].strip() == "") or not is_number(second[0])
     width = len(second)
     values: array[float] = array("d")
     names: list[str] = []
     for number, row in ((2, second),) if header else ((1, first), (2, second)):
-        _append(path, number, row, width, named, values, names)
+        append(path, number, row, width, named, values, names)
     for row in rows:
         if row:
-            _append(path, rows.line_num, row, width, named, values, names)
+            append(path, rows.line_num, row, width, named, values, names)
     columns = None if not header else first if short else first[named:]
     if columns is not None and len(columns) != width - named:
         raise DataError(f"{path.name} has {len(first)} cells in its header and {width} in line 2.")
@@ -97,7 +96,12 @@ def _rows(path: Path, stream: TextIO) -> tuple[np.ndarray, _Names]:
     return matrix, _Names(names if named else None, columns)
 
 
-def _append(
+def delimiter(top: str) -> str:
+    """Return what stands between the cells of a table with this first line."""
+    return "\t" if "\t" in top else ";" if ";" in top and "," not in top else ","
+
+
+def append(
     path: Path, line: int, row: list[str], width: int, named: bool, values: array[float], names: list[str]
 ) -> None:
     if len(row) != width:
@@ -108,11 +112,11 @@ def _append(
     try:
         numbers = list(map(float, cells))
     except ValueError:
-        numbers = [_number(path, line, column, cell) for column, cell in enumerate(cells, 1 + named)]
+        numbers = [number(path, line, column, cell) for column, cell in enumerate(cells, 1 + named)]
     values.extend(numbers)
 
 
-def _number(path: Path, line: int, column: int, cell: str) -> float:
+def number(path: Path, line: int, column: int, cell: str) -> float:
     if cell.strip().lower() in MISSING:
         return float("nan")
     try:
@@ -121,7 +125,7 @@ def _number(path: Path, line: int, column: int, cell: str) -> float:
         raise DataError(f"{path.name}, line {line}, cell {column}: expected a number; got {cell!r}.") from None
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:

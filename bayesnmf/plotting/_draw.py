@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .._errors import DataError, EngineError
 from ..result import Fit
+from ..summaries import HELD as HELD_AT_ONCE
 from ..summaries import PROB
 
 KEPT, DROPPED, HELD, CROSSED = "#0072B2", "#BBBBBB", "#D55E00", "#009E73"
@@ -39,9 +40,6 @@ TOP = 0.85
 
 DRAWS = 200
 """Draws of which intervals of sums and means are quantiles."""
-
-HELD_AT_ONCE = 2**25
-"""Numbers drawn at a time."""
 
 Components = int | Sequence[int] | None
 
