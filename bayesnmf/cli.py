@@ -26,6 +26,8 @@ app.add_typer(zoo, name="models")
 
 FORMATS = "Samples x features, in any format of bayesnmf.io: .csv, .npy, .h5ad, .nwb, .set, .nii.gz, .mat and others."
 
+READ = "An option of the format's reader, once for each: layer=counts, variable=spikes, bin_s=0.1, events=left,right."
+
 
 class DemoName(StrEnum):
     """Recordings that have a demonstration."""
@@ -86,9 +88,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-fit"),
     transpose: Annotated[bool, typer.Option("--transpose", help="The file is features x samples.")] = False,
-    layer: Annotated[
-        str | None, typer.Option(help="Layer of an .h5ad that holds the counts; X where left out.")
-    ] = None,
+    read: Annotated[list[str] | None, typer.Option(help=READ)] = None,
 ) -> None:
     """Fit a matrix and write the fit, its tables, a figure and a page."""
     number = _rank(rank)
@@ -102,7 +102,7 @@ def fit(
             EngineName.nuts: bn.NUTS(), EngineName.svi: bn.SVI(),
         }  # fmt: skip
         with _status(f"Reading {file.name}"):
-            recording = _read(file, transpose, layer)
+            recording = _read(file, transpose, read or [])
         typer.echo(str(recording))
         with _status(f"Fitting, rank {rank}"):
             result = bn.fit(
@@ -122,9 +122,7 @@ def rank(
     seed: Annotated[int, typer.Option(help="Same seed, same answer.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bayesnmf-rank"),
     transpose: Annotated[bool, typer.Option("--transpose", help="The file is features x samples.")] = False,
-    layer: Annotated[
-        str | None, typer.Option(help="Layer of an .h5ad that holds the counts; X where left out.")
-    ] = None,
+    read: Annotated[list[str] | None, typer.Option(help=READ)] = None,
 ) -> None:
     """Say how many components a matrix has, and why. What is done is kept in the folder: a stopped run goes on."""
     with _plain_errors():
@@ -133,7 +131,7 @@ def rank(
         from .report import write_selection
 
         with _status(f"Reading {file.name}"):
-            recording = _read(file, transpose, layer)
+            recording = _read(file, transpose, read or [])
         typer.echo(str(recording))
         found = bn.select_rank(
             recording, max_rank=max_rank, likelihood=_likelihoods().get(likelihood), seed=seed,
@@ -206,13 +204,24 @@ def info() -> None:
     typer.echo(f"{'devices':10} {', '.join(str(device) for device in jax.devices())}")
 
 
-def _read(file: Path, transpose: bool, layer: str | None) -> Any:
-    from .io import read, read_h5ad
+def _read(file: Path, transpose: bool, given: list[str]) -> Any:
+    from .io import read
 
-    if layer is None:
-        return read(file, transpose=transpose)
-    recording = read_h5ad(file, layer=layer)
-    return recording.T if transpose else recording
+    options = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if not (name and value):
+            raise typer.BadParameter(f"expected name=value; got {text!r}", param_hint="--read")
+        values = [_number(part) for part in value.split(",")]
+        options[name] = values if len(values) > 1 else values[0]
+    return read(file, transpose=transpose, **options)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _rank(text: str) -> int | str:

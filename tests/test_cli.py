@@ -314,11 +314,23 @@ def test_models_are_listed_and_shown() -> None:
     assert_refused(run("models", "show", "hfp"), "no model 'hfp'. There are compound-poisson")
 
 
-def test_a_layer_of_what_has_none_is_one_line(tmp_path: Path) -> None:
-    pytest.importorskip("anndata")
+def test_options_of_readers(tmp_path: Path) -> None:
+    first, second = np.arange(6.0).reshape(3, 2) + 1, np.arange(8.0).reshape(4, 2) + 1
+    scipy.io.savemat(tmp_path / "x.mat", {"spikes": first, "other": second})
+    out = ("--out", tmp_path / "out", "--rank", "1", "--engine", "map")
+    assert_refused(run("fit", tmp_path / "x.mat", *out), "variable= to choose")
+    result = run("fit", tmp_path / "x.mat", "--read", "variable=spikes", *out)
+    assert "variable spikes" in result.stdout, result.output
+    assert "3 samples x 2 features" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("layer=counts", "read_text, which has no option 'layer'; it has none"), ("counts", "expected name=value")],
+)
+def test_an_option_that_a_reader_does_not_have_is_one_line(tmp_path: Path, option: str, said: str) -> None:
     (tmp_path / "x.csv").write_text("1,2\n3,4\n", encoding="utf-8")
     for command in ("fit", "rank"):
-        result = run(command, tmp_path / "x.csv", "--layer", "counts", "--out", tmp_path / "out")
+        result = run(command, tmp_path / "x.csv", "--read", option, "--out", tmp_path / "out")
         assert result.exit_code == 2
-        assert "x.csv is not an AnnData file" in result.stderr
-        assert result.stderr.count("\n") == 1
+        assert said in " ".join(result.stderr.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from .._errors import DataError
 from ._anndata import read_h5ad
 from ._deeplabcut import read_deeplabcut
 from ._matlab import read_mat
-from ._mne import read_eeg
+from ._mne import from_mne, read_eeg
 from ._mutations import is_catalogue, read_mutations
 from ._netcdf import read_netcdf
 from ._nifti import read_nifti
@@ -71,7 +72,8 @@ def read(path: str | PathLike[str], *, transpose: bool = False, **options: Any) 
     Raises
     ------
     DataError
-        For a format that is not known, and for a file that is malformed or truncated.
+        For a format that is not known, for an option that its reader does not have, and for a file that is malformed
+        or truncated.
     FileNotFoundError
         Where there is no such file.
     ImportError
@@ -89,7 +91,12 @@ def read(path: str | PathLike[str], *, transpose: bool = False, **options: Any) 
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
-    recording = _reader(path)(path, **options)
+    reader = _reader(path)
+    known = list(signature(from_mne if reader is read_eeg else reader).parameters)[1:]
+    if unknown := [name for name in options if name not in known]:
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        raise DataError(f"{path.name} is read by {reader.__name__}, which has no option {unknown[0]!r}; {has}.")
+    recording = reader(path, **options)
     return recording.T if transpose else recording
 
 
