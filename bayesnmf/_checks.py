@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._errors import Finding
+from ._errors import EngineError, Finding
 from .engines import CAVI, MAP, SVI, Engine
 from .engines._families import Gammas
 from .engines._prepare import dense_rows
 from .engines._result import EngineInfo
 from .likelihoods import Gaussian, Poisson
-from .posterior import Posterior
+from .posterior import LITTLE_WORK, SOFT, Posterior
 from .sampled import Sampled
 
 
@@ -104,6 +104,25 @@ def interval_findings(posterior: Posterior | Sampled) -> list[Finding]:
             )
         ]
     return []
+
+
+def response_findings(posterior: Posterior) -> list[Finding]:
+    """Return what must be said where the linear response is not defined, or only nearly; nothing where it is long."""
+    if not posterior.has_response or posterior.work > LITTLE_WORK:
+        return []
+    try:
+        if not posterior.is_softened:
+            return []
+    except EngineError as error:
+        return [Finding("no_intervals", str(error))]
+    return [
+        Finding(
+            "nearly_flat",
+            "this optimum is so flat in some direction that intervals are taken with factors that move together "
+            f"{SOFT:.1%} less: those of the components concerned are rough. Lower the rank, or draw: "
+            "engine=bn.Gibbs(), init=fit.",
+        )
+    ]
 
 
 def _chain_findings(posterior: Sampled) -> list[Finding]:

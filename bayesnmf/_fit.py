@@ -9,12 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from ._checks import course_findings, interval_findings, noise_findings
+from ._checks import course_findings, interval_findings, noise_findings, response_findings
 from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, split_negative
 from ._programs import fit_program
 from ._random import Seed, key_of
 from ._resolve import resolve
+from ._shapes import by_evidence
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
 from .engines import CAVI, Engine
@@ -157,7 +158,7 @@ def fit_table(
 
     `init` may hold several starts, on a leading axis of W and H.
     """
-    return fit_starts(table, model, engine, seed, init)[0]
+    return fit_starts(table, model, engine, seed, init, weigh=True)[0]
 
 
 def fit_starts(
@@ -166,18 +167,28 @@ def fit_starts(
     engine: Engine,
     seed: Seed,
     init: tuple[np.ndarray, np.ndarray] | None = None,
+    weigh: bool = False,
     **options: Any,
 ) -> tuple[Fit, EngineResult]:
-    """Return what `fit_table` does, and what all starts led to; `options` are those of the engine's run."""
+    """Return the fit, and what all starts led to; `options` are those of the engine's run.
+
+    `weigh` says whether shapes that `CAVI` learned are then weighed by the evidence (`by_evidence`).
+    """
     key = key_of(seed)
     chosen = model.likelihood is None
     model = resolve(model, table, engine)
     result = engine.run(model, table, key, init, **options)
     found = _assemble(result, model, engine, table, seed)
+    if weigh and result.at_shapes is not None:
+        at_shapes, objective = result.at_shapes, found.agreement.objective
+        found = by_evidence(found, lambda *given: _assemble(at_shapes(*given), model, engine, table, seed))
+        found = replace(found, agreement=replace(found.agreement, objective=objective))
     if isinstance(found.posterior, Posterior) and model.shrinkage is not None and 0 < found.rank < model.rank:
         found = _without_dropped(found, model, engine, table, key)
     if found.posterior is not None and found.posterior.likelihood is not None and found.rank:
         more = noise_findings(found.posterior) + interval_findings(found.posterior)
+        if weigh and isinstance(found.posterior, Posterior):
+            more += response_findings(found.posterior)
         found = replace(found, warnings=found.warnings + tuple(more))
     return replace(found, likelihood_chosen=chosen), result
 

@@ -285,6 +285,7 @@ def _encode_posterior(posterior: Posterior | Sampled, arrays: dict[str, np.ndarr
         "others": list(others) or None,
         **{name: _encode(value, f"posterior.{name}", arrays) for name, value in given.items()},
         "learned": list(posterior.learned),
+        "weighed": list(getattr(posterior, "weighed", ())),
         "product": getattr(posterior, "product", True),
         "dims": getattr(posterior, "dims", {}),
         "known": posterior.known,
@@ -324,6 +325,7 @@ def _decode_posterior(given: dict[str, Any], dataset: Mapping[Any, Any], fit: Fi
     posterior = Posterior(
         part("W", *FAMILIES), part("H", *FAMILIES), part("prior_W", Conditional), part("prior_H", Conditional),
         part("rate", Gammas, type(None)), part("likelihood", Likelihood), tuple(map(str, learned)), int(known), table,
+        weighed=tuple(map(str, given.get("weighed", ()))),  # type: ignore[arg-type]
     )  # fmt: skip
     expected += [(a, (n, k)) for a in jax.tree.leaves(posterior.W)]
     _check_arrays(expected + [(a, (k, m)) for a in jax.tree.leaves(posterior.H)])

@@ -13,6 +13,7 @@ import numpy as np
 from ._errors import EngineError
 from ._input import Table
 from ._linear import Estimate, Linear, LinearOfColumns, unit_sums
+from ._types import Side
 from .align import unit_rows
 from .engines._curvature import Moved
 from .engines._families import Conditional, Dirichlets, Gammas
@@ -27,11 +28,13 @@ Name = Literal["W", "H", "mean", "mass", "share"]
 
 MOST_WORK = 2e13
 """Operations of a linear response beyond which intervals are those of the mean field: some minutes on two cores."""
+LITTLE_WORK = 5e10
+"""Operations up to which it is taken when a fit is made, some times: each is a second on two cores."""
 MOST_COORDINATES = 8000
 """Coordinates of the smaller side, 2 k min(n, m), beyond which they are too."""
 
 SOFT = 0.002
-"""By which share couplings are smaller where a divergence is taken."""
+"""By which share couplings are smaller where a divergence is taken, and where the response is not defined without."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Posterior:
         For new samples the posterior of the fit: how H moves is learned there.
     linear : bool
         Whether it is an optimum, about which a linear response can be taken.
+    weighed : tuple of {"W", "H"}
+        Factors whose prior has the shape of greatest evidence, not of greatest ELBO: the response is that given it.
     """
 
     W: Family
@@ -71,6 +76,7 @@ class Posterior:
     table: Table
     fitted: Posterior | None = None
     linear: bool = True
+    weighed: tuple[Side, ...] = ()
 
     def __post_init__(self) -> None:
         """Lay all arrays out alike, so that what is saved and loaded gives the same digits."""
@@ -136,17 +142,40 @@ class Posterior:
     @cached_property
     def linear_response(self) -> Linear:
         """How W and H move together."""
-        W, H = self.moved
         if self.fitted is not None:
-            return Linear(self.fitted.response_of_H, W, H, self.rows)
+            return Linear(self.fitted.response_of_H, *self.moved, self.rows)
+        W, H = self._softly_moved
         if not self._of_columns:
             return Linear(self.response_of_H, W, H, self.rows)
-        return LinearOfColumns(self._response_of(W, H, of_columns=True), W, H, self.columns)
+        return LinearOfColumns(self._response[1], W, H, self.columns)
 
     @cached_property
     def response_of_H(self) -> Response:
         """How H moves, with the rows of W eliminated."""
-        return self._response_of(*self.moved, of_columns=False)
+        return self._response_of(*self._softly_moved, of_columns=False) if self._of_columns else self._response[1]
+
+    @property
+    def is_softened(self) -> bool:
+        """Whether the response is defined only where couplings are a little smaller, and is taken there."""
+        return self._response[0]
+
+    @cached_property
+    def _response(self) -> tuple[bool, Response]:
+        try:
+            return False, self._response_of(*self.moved, self._of_columns)
+        except EngineError:
+            if self.work > LITTLE_WORK:  # nobody would have been told
+                raise
+            return True, self._response_of(*self._soft, self._of_columns)
+
+    @property
+    def _soft(self) -> tuple[Moved, Moved]:
+        W, H = self.moved
+        return W.less_coupled(SOFT), H.less_coupled(SOFT)
+
+    @property
+    def _softly_moved(self) -> tuple[Moved, Moved]:
+        return self._soft if self.is_softened else self.moved
 
     @cached_property
     def distance(self) -> float:
@@ -155,8 +184,7 @@ class Posterior:
         Exact where the posterior is Gaussian. D'' is taken a little smaller: along a direction in which the optimum
         is nearly a saddle, all would hang on the last digits.
         """
-        W, H = (side.less_coupled(SOFT) for side in self.moved)
-        return float(self._response_of(W, H, self._of_columns).log_det) / -2
+        return float(self._response_of(*self._soft, self._of_columns).log_det) / -2
 
     @property
     def events(self) -> np.ndarray:
@@ -188,7 +216,8 @@ class Posterior:
             # the rate of a component that shrinkage or knowledge owns is not among them
             shape, rate, count = float(prior.shape), float(np.ravel(prior.rate)[-1]), q.mean.size
             count -= self.known * q.mean.shape[1] if side == "H" else 0
-            of_shape, of_rate = f"shape_{side}" in self.learned, f"rate_{side}" in self.learned
+            of_shape = f"shape_{side}" in self.learned and side not in self.weighed
+            of_rate = f"rate_{side}" in self.learned
             curve = count * shape**2 * polygamma(1, shape)
             if of_shape and of_rate:
                 new, own = (

@@ -152,6 +152,8 @@ def _priors(fit: Fit) -> str:
     if isinstance(fit.model.shrinkage, Scaling):
         text += f", scaled by {type(fit.model.shrinkage).__name__}"
     learned = [name.replace("rate", "mean").replace("_", " of ") for name in fit.posterior.learned]
+    for side in getattr(fit.posterior, "weighed", ()):
+        learned[learned.index(f"shape of {side}")] += " (by the evidence)"
     return text + (f"; learned: {', '.join(learned)}" if learned else "")
 
 

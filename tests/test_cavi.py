@@ -24,6 +24,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 import bayesnmf as bn
+from bayesnmf._fit import fit_starts
 from bayesnmf._input import read
 from bayesnmf._resolve import resolve
 from bayesnmf.engines._families import Conditional, Dirichlets, Gammas
@@ -404,13 +405,13 @@ def test_shapes_that_are_learned_last_lead_to_one_optimum_from_every_start() -> 
     rng = np.random.default_rng(2)
     profiles = rng.dirichlet(np.full(60, 0.25), 12)
     X = rng.poisson(rng.dirichlet(np.ones(12), 48) * 3000 @ profiles)
-    engine, size = bn.CAVI(starts=1), np.sqrt(X.mean() / 12)
+    table, engine, size = read(X), bn.CAVI(starts=1), np.sqrt(X.mean() / 12)
     held, free = [], []
     for seed in range(3):
-        fit = bn.fit(X, rank=12, engine=engine, seed=seed)
+        fit, _ = fit_starts(table, bn.Model(12), engine, seed)
         assert recovered(fit, profiles) == (1.0, 1.0)
         held.append(fit.elbo)
         begin = size * rng.uniform(1, 2, (48, 12)), size * rng.uniform(1, 2, (12, 60))
-        free.append(bn.fit(X, rank=12, engine=engine, init=begin).elbo)
+        free.append(fit_starts(table, bn.Model(12), engine, seed, begin)[0].elbo)
     assert np.ptp(held) < 1
     assert np.ptp(free) > 10

@@ -15,7 +15,7 @@ LAYERS = [
     {"program"},
     {"engines"},
     {"_linear", "posterior", "sampled"},
-    {"_resolve", "_checks", "_fit", "_programs", "_sites", "_storage"},
+    {"_resolve", "_checks", "_shapes", "_fit", "_programs", "_sites", "_storage"},
     {"summaries", "io", "datasets", "models", "datatree", "diagnostics", "rank"},
     {"plotting", "report", "_places", "estimator", "demo", "cli"},
 ]

@@ -10,6 +10,7 @@ import scipy.stats
 from helpers import recovered
 
 import bayesnmf as bn
+from bayesnmf._fit import fit_starts
 from bayesnmf._input import read
 from bayesnmf.rank import _work
 from bayesnmf.rank._fits import _evidence, score
@@ -47,7 +48,7 @@ def test_the_answer_is_right_and_the_same_with_another_seed(selections: list[Any
         assert recovered(found.fit, counts()[1]) == (1.0, 1.0)
         assert found.warnings == ()
         assert found.table["evidence"].idxmax() == found.table["elbo"].idxmax() == 3
-        assert found.table["evidence"][3] == pytest.approx(found.fit.evidence)
+        assert found.table["evidence"][3] < found.fit.evidence  # of the answer alone shapes are weighed
         assert found.within(0.0) == [3]
         assert found.within(np.inf) == found.table.index.tolist()
         assert found.recurrence.tolist() == [1.0] * 3
@@ -133,7 +134,7 @@ def test_bi_cross_validation_is_a_projection_by_half_of_the_features(groups: np.
         owners = {tuple(row): g for row, g in zip(X, groups, strict=True)}
         assert not {owners[row] for row in learned} & {owners[tuple(row)] for row in new}
 
-    fit = bn.fit(crossed.learned.X, rank=3, likelihood=bn.Poisson(), engine=bn.CAVI(starts=2))
+    fit, _ = fit_starts(read(crossed.learned.X), bn.Model(3, bn.Poisson()), bn.CAVI(starts=2), 0)
     expected = np.zeros(len(new))
     for given in (one, other):
         mean = fit.project(new, observed=given.weight > 0).W @ fit.H

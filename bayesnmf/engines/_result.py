@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from .._types import Side
 from ..likelihoods import Likelihood
 from ..model import Model
 from ..priors import Exponential, Gamma, HalfNormal, Prior, Shrinkage
@@ -43,6 +45,9 @@ class EngineResult(NamedTuple):
         Parameters of the priors that were learned.
     draws : Kept or None
         Draws, where the engine has them; `W` and `H` are then the means of each chain.
+    at_shapes : function or None
+        Where shapes of priors were learned: what the best start leads to with given ones, ``{"H": 0.8}``; True for a
+        trial that may end a little early.
     """
 
     W: np.ndarray
@@ -57,6 +62,7 @@ class EngineResult(NamedTuple):
     beliefs: Beliefs | None = None
     learned: tuple[str, ...] = ()
     draws: Kept | None = None
+    at_shapes: Callable[[dict[Side, float], bool], EngineResult] | None = None
 
 
 def of_draws(

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._errors import EngineError
 from .._input import Table
-from .._types import Array, Precision
+from .._types import Array, Precision, Side
 from ..likelihoods import Likelihood
 from ..model import Model
 from ..penalty import Penalty, Rates
@@ -116,7 +116,10 @@ class CAVI:
         self.check(model.parts[0])
         with jax.enable_x64(self.precision == "float64"):
             task = _Task(self, model, table, fixed, pad)
-            return task.result(task.run(key, init))
+            course = task.run(key, init)
+            result = task.result(course)
+        free = fixed is None and not task.endless and any(name.startswith("shape") for name in result.learned)
+        return result._replace(at_shapes=partial(task.at_shapes, course, result.best)) if free else result
 
 
 def has_posterior(likelihood: Likelihood) -> bool:
@@ -155,6 +158,7 @@ class _Task:
     def __init__(self, engine: CAVI, model: Model, table: Table, fixed: Beliefs | None, pad: int = PAD):
         _, self.W, self.H = model.parts
         self.engine, self.model, self.table = engine, model, table
+        self.endless = engine.tol == engine.residual_tol == 0
         self.prepared = ready = Prepared(model, table, np.dtype(engine.precision), pad)
         self.fixed = None if fixed is None else self._padded(fixed)
         quadratic = ready.likelihood.background == "quadratic"
@@ -181,28 +185,47 @@ class _Task:
                 *self._q(), self._conditional(self.W, 0), self._conditional(self.H, 1), Gammas(nothing, nothing),
                 ready.likelihood,
             )  # fmt: skip
-        endless = engine.tol == engine.residual_tol == 0
-        held = init is None and not endless and any(name.startswith("shape") for name in self.problem.learned)
+        held = init is None and not self.endless and any(name.startswith("shape") for name in self.problem.learned)
         self.problem = replace(self.problem, held=jnp.asarray(held))
         course = self._sweep_on(begin_starts(self.problem, self._point(), first, factors), None, correct=False)
         if held:
             self.problem, steps = replace(self.problem, held=jnp.asarray(False)), course.info.steps
             course = self._sweep_on(course.state, None, correct=False)
             course = course._replace(info=course.info._replace(steps=course.info.steps + steps))
-        if self.fixed is not None or endless:
+        if self.fixed is not None or self.endless:
             return course
-        best = best_of(np.asarray(course.info.objective, float))
-        course = self._go_on(course, best, correct=False)
-        return self._go_on(course, best, correct=True) if ready.likelihood.learned else course
+        return self._to_the_end(course, best_of(np.asarray(course.info.objective, float)))
 
-    def _sweep_on(self, states: Beliefs, best: int | None, correct: bool) -> Course:
+    def at_shapes(self, course: Course, best: int, shapes: dict[Side, float], trial: bool) -> EngineResult:
+        """Return what the best start leads to with these shapes of its priors, by the same programs.
+
+        A trial goes to the tolerance that was asked for, and no further.
+        """
+        state = course.state
+        for side, shape in shapes.items():
+            prior = state.prior_W if side == "W" else state.prior_H
+            ratio = np.expand_dims(shape / prior.shape, (1, 2))
+            moved = Conditional(np.full_like(prior.shape, shape), prior.rate * ratio, prior.log_rate + np.log(ratio))
+            state = state.with_prior(side, moved)
+        self.problem = replace(self.problem, held=jnp.asarray(True))
+        with jax.enable_x64(self.engine.precision == "float64"):
+            start = course._replace(state=state)
+            end = self._go_on(start, best, correct=False, tighter=1.0) if trial else self._to_the_end(start, best)
+            return self.result(end, best)
+
+    def _to_the_end(self, course: Course, best: int) -> Course:
+        """Return the course with its best start at its optimum, and its noise corrected."""
+        course = self._go_on(course, best, correct=False)
+        return self._go_on(course, best, correct=True) if self.prepared.likelihood.learned else course
+
+    def _sweep_on(self, states: Beliefs, best: int | None, correct: bool, tighter: float = TIGHTER) -> Course:
         """Sweep from all starts; or from the best one to a tighter tolerance, while the others end at once."""
         ready, engine = self.prepared, self.engine
         count = len(jax.tree.leaves(states)[0])
         scale = np.full(count, 1e-3 * np.prod(self.table.shape))
 
         def by_start(value: float) -> Array:
-            alone = np.where(np.arange(count) == best, value / TIGHTER, np.inf)
+            alone = np.where(np.arange(count) == best, value / tighter, np.inf)
             return ready.array(np.full(count, value) if best is None else alone)
 
         tolerance = Tolerance(by_start(engine.tol), by_start(engine.residual_tol), ready.array(scale))
@@ -211,12 +234,12 @@ class _Task:
         )
         return jax.tree.map(np.asarray, course)
 
-    def _go_on(self, course: Course, best: int, correct: bool) -> Course:
+    def _go_on(self, course: Course, best: int, correct: bool, tighter: float = TIGHTER) -> Course:
         """Return the course with its best start brought nearer to its optimum.
 
         The ELBO stays that of the optimum when the noise is corrected: it is what compares ranks and likelihoods.
         """
-        end = self._sweep_on(course.state, best, correct)
+        end = self._sweep_on(course.state, best, correct, tighter)
         objective = course.info.objective if correct else end.info.objective
         steps = course.info.steps + end.info.steps
         there = (course.info.code == CONVERGED) & (end.info.code == MAX_STEPS)  # by the tolerance that was asked for
@@ -227,12 +250,12 @@ class _Task:
             lambda a, b: np.where(chosen.reshape(-1, *[1] * (np.ndim(a) - 1)), b, a), course, Course(end.state, info)
         )
 
-    def result(self, course: Course) -> EngineResult:
-        """Return the outcome in the units of X, without padding."""
+    def result(self, course: Course, best: int | None = None) -> EngineResult:
+        """Return the outcome in the units of X, without padding; that of the best start where none is named."""
         ready, n, rank = self.prepared, self.table.shape[0], self.model.rank
         elbo = -np.asarray(course.info.objective, float)
         objective = -(elbo + ready.constant)
-        best = best_of(objective)
+        best = best_of(objective) if best is None else best
         relevance = np.stack([
             self.problem.relevance(jax.tree.map(lambda a, s=s: a[s], course.state)) for s in range(len(objective))
         ])  # fmt: skip

@@ -229,11 +229,9 @@ def _selected(
     if crossed.possible:
         held["bi_cross"] = Held.of(hold_out(crossed, list(found)))
 
-    chosen, rows = fit_of(fits[best]), _table(fits, held)
-    if large:
-        fine, init = replace(own.recipe, is_rough=False), (chosen.W, chosen.H)
-        done = work.run("the answer", lambda k: Done(fine.fit(table, k, init)[0], np.zeros(0)), [best])
-        chosen = fit_of(done[best])
+    rough, rows = fit_of(fits[best]), _table(fits, held)
+    done = work.run("the answer", lambda _: Done(own.recipe.finish(table, rough), np.zeros(0)), [best])
+    chosen = fit_of(done[best])
     shrunk = {"shrinkage": modes[noise.chosen].rank}
     mean = compressed(table, replace(model, likelihood=chosen.model.parts[0]), posterior, seed, work)
     answers = (

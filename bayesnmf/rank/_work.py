@@ -13,6 +13,7 @@ from .._fit import fit_starts
 from .._input import Table
 from .._random import Seed
 from .._runs import side_by_side, written
+from ..align import match_rows
 from ..engines import CAVI, MAP
 from ..engines._result import EngineResult
 from ..model import Model
@@ -57,10 +58,19 @@ class Recipe:
         """The same with looser tolerances."""
         return replace(self, is_rough=True)
 
-    def fit(self, table: Table, rank: int, init: Init = None) -> tuple[Fit, EngineResult]:
-        """Return the fit, and what all starts led to."""
+    def fit(self, table: Table, rank: int, init: Init = None, weigh: bool = False) -> tuple[Fit, EngineResult]:
+        """Return the fit, and what all starts led to; `weigh` as in `fit_starts`."""
         engine = loose(self.engine) if self.is_rough else self.engine
-        return fit_starts(table, replace(self.model, rank=rank), engine, self.seed, init, pad=self.pad)
+        return fit_starts(table, replace(self.model, rank=rank), engine, self.seed, init, weigh, pad=self.pad)
+
+    def finish(self, table: Table, found: Fit) -> Fit:
+        """Return a fit at its optimum, to the engine's own tolerances, its shapes weighed; starts agree as they did."""
+        copies = 1 if self.is_rough else self.engine.starts  # of a rough fit none shares the program
+        init = np.repeat(found.W[None], copies, 0), np.repeat(found.H[None], copies, 0)
+        fit, _ = replace(self, is_rough=False).fit(table, found.rank, init, weigh=True)
+        pairs, cosine = match_rows(fit.H, found.H), np.zeros_like(found.agreement.cosine)
+        cosine[:, pairs.own] = found.agreement.cosine[:, pairs.other]
+        return replace(fit, agreement=replace(found.agreement, cosine=cosine))
 
 
 class Done(NamedTuple):

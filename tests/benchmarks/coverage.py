@@ -4,7 +4,8 @@ Words: names of settings below; names of engines (cavi, gibbs, nuts, svi, svi-co
 sets; a file that ends in .csv, which a row is added to for each set and engine, and which a later run goes on from;
 "page", which prints the tables of docs/coverage.md from such a file and measures nothing.
 
-Truths are drawn from the model: W and H from Gamma(shape), X from its likelihood. Each set is fitted from random
+Truths are drawn from the model: W and H from Gamma(shape), X from its likelihood (H has a shape of its own in
+"profiles-learned"). Each set is fitted from random
 starts; components are matched to the truth once, by the cosine of the rows of H. W and H refer to H with unit row sums,
 masses are sorted. Standard errors are those of the mean over sets. For CAVI the intervals of the mean field are counted
 too, as an engine of their own.
@@ -35,6 +36,7 @@ class Setting:
     m: int = 40
     k: int = 3
     shape: float = 1.0
+    shape_H: float | None = None
     mean: float = 2.0
     noise: Any = bn.Poisson()
     likelihood: Any = bn.Poisson()
@@ -50,6 +52,8 @@ def settings() -> dict[str, Setting]:
         "poisson-learned": Setting(prior=bn.Gamma(shape=None)),
         "sparse": Setting(n=60, m=30, k=4, shape=0.3, prior=bn.Gamma(0.3)),
         "sparse-learned": Setting(n=60, m=30, k=4, shape=0.3, prior=bn.Gamma(shape=None)),
+        "dense-learned": Setting(n=50, m=24, k=4, prior=bn.Gamma(shape=None)),
+        "profiles-learned": Setting(n=60, m=96, k=5, shape_H=0.25, prior=bn.Gamma(shape=None)),
         "nb": Setting(noise=nb, likelihood=bn.NegativeBinomial()),
         "nb-as-poisson": Setting(sets=50, noise=nb),
         "wide": Setting(sets=20, n=30, m=300, prior=bn.Gamma(1.0)),
@@ -82,9 +86,9 @@ Row = dict[str, Any]
 def measure(name: str, setting: Setting, engine: str, seed: int) -> list[Row]:
     """Return what share of the truths the intervals of one set hold, by quantity and level; a row for each method."""
     rng = np.random.default_rng(seed)
-    scale = setting.mean / setting.shape
-    W = rng.gamma(setting.shape, scale, (setting.n, setting.k))
-    H = rng.gamma(setting.shape, scale, (setting.k, setting.m))
+    shape_H = setting.shape_H or setting.shape
+    W = rng.gamma(setting.shape, setting.mean / setting.shape, (setting.n, setting.k))
+    H = rng.gamma(shape_H, setting.mean / shape_H, (setting.k, setting.m))
     X = np.asarray(setting.noise.sample(jax.random.key(seed), np.asarray(W @ H, np.float32)), float)
     model = bn.Model(setting.rank or setting.k, setting.likelihood, W=setting.prior, H=setting.prior)
     fit = bn.fit(X, model, engine=ENGINES[engine], seed=seed)
