@@ -9,15 +9,16 @@ import numpy as np
 
 from ._errors import EngineError
 from ._types import Side
+from .align import match_rows
 from .posterior import LITTLE_WORK, Posterior
 from .priors import SHAPES
-from .result import Fit
+from .result import NEAR, Fit
 
 TRIALS = 10
-"""Pairs of shapes that are tried."""
+"""Pairs of shapes that are tried by the search."""
 
 FIRST = 0.5, 4.0
-"""Range of the first of them: what the bound says, within these."""
+"""Range that the search begins within, or where the bound has them: the better of the two."""
 
 STEP = 0.4
 """How far apart the first ones are, in logarithms."""
@@ -31,8 +32,8 @@ def by_evidence(found: Fit, at: Callable[[dict[Side, float], bool], Fit]) -> Fit
 
     Coordinate ascent takes W and H for independent, which costs the less the fewer components share an entry. So its
     bound prefers small shapes: where the truth is 1, it is highest at .2 at times, and small entries are pulled to
-    zero, with narrow intervals. The evidence has what the bound lacks. The fit stays as it is where a response is too
-    much work or not defined.
+    zero, with narrow intervals. The evidence has what the bound lacks. It is asked of these components alone: shapes
+    that lead to others do not count. The fit stays as it is where a response is too much work or not defined.
     """
     posterior = found.posterior
     assert isinstance(posterior, Posterior)
@@ -50,13 +51,17 @@ def by_evidence(found: Fit, at: Callable[[dict[Side, float], bool], Fit]) -> Fit
     def loss(logs: np.ndarray) -> float:
         shapes = {side: float(shape) for side, shape in zip(sides, np.exp(logs), strict=True)}
         try:
-            tried.append((fitted(shapes, True).evidence, shapes))
+            fit = fitted(shapes, True)
+            if match_rows(found.H, fit.H).cosine.min() < NEAR:
+                raise EngineError("These are other components.")
+            tried.append((fit.evidence, shapes))
             return -tried[-1][0]
         except EngineError:
             return UNDEFINED - min((value for value, _ in tried), default=0.0)
 
-    learned = {"W": float(posterior.prior_W.shape), "H": float(posterior.prior_H.shape)}
-    first = [np.log(np.clip(learned[side], *FIRST)) for side in sides]
+    bound = {"W": float(posterior.prior_W.shape), "H": float(posterior.prior_H.shape)}
+    learned = np.log([bound[side] for side in sides])
+    first = min(learned, np.clip(learned, *np.log(FIRST)), key=loss)
     options = {"initial_tr_radius": STEP, "final_tr_radius": STEP / 8, "maxfev": TRIALS}
     minimize(loss, first, method="COBYQA", bounds=[np.log(SHAPES)] * len(first), options=options)
     return fitted(max(tried, key=lambda trial: trial[0])[1], False) if tried else found

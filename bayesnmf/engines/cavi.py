@@ -55,7 +55,8 @@ class CAVI:
 
     Shapes of priors that are learned stay at 1 until a random start has converged, so that starts mostly end at one
     optimum. Learned at once they run away with what the first sweeps happen to find: to a better one at times, by some
-    tens of nats, and to some that are thousands of nats worse.
+    tens of nats, and to some that are thousands of nats worse. At last `bayesnmf.fit` chooses them by `Fit.evidence`,
+    for the ELBO prefers small ones ("Priors that are learned", in docs/explain/intervals.md).
 
     Parameters
     ----------
