@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ._errors import EngineError, Finding
@@ -111,7 +113,7 @@ def response_findings(posterior: Posterior) -> list[Finding]:
     if not posterior.has_response or posterior.work > LITTLE_WORK:
         return []
     try:
-        if not posterior.is_softened:
+        if not replace(posterior).is_softened:  # of a copy: the response is large, and the fit keeps what it is asked
             return []
     except EngineError as error:
         return [Finding("no_intervals", str(error))]

@@ -52,12 +52,12 @@ def by_evidence(found: Fit, at: Callable[[dict[Side, float], bool], Fit]) -> Fit
         shapes = {side: float(shape) for side, shape in zip(sides, np.exp(logs), strict=True)}
         try:
             fit = fitted(shapes, True)
-            if match_rows(found.H, fit.H).cosine.min() < NEAR:
-                raise EngineError("These are other components.")
-            tried.append((fit.evidence, shapes))
-            return -tried[-1][0]
+            if np.isfinite(fit.evidence) and match_rows(found.H, fit.H).cosine.min() >= NEAR:
+                tried.append((fit.evidence, shapes))
+                return -fit.evidence
         except EngineError:
-            return UNDEFINED - min((value for value, _ in tried), default=0.0)
+            pass
+        return UNDEFINED - min((value for value, _ in tried), default=0.0)
 
     bound = {"W": float(posterior.prior_W.shape), "H": float(posterior.prior_H.shape)}
     learned = np.log([bound[side] for side in sides])

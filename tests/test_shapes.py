@@ -131,15 +131,16 @@ def undefined(monkeypatch: pytest.MonkeyPatch, softly: bool) -> None:
 
 def test_a_flat_optimum_is_named_and_has_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     X, _, _ = dense(1)
-    as_it_is = bn.fit(X, rank=4)
+    own: Any = bn.fit(X, rank=4)
+    widths = {name: np.subtract(*own.interval(name)[::-1]) for name in ("W", "H", "mean")}
     undefined(monkeypatch, softly=True)
     flat: Any = bn.fit(X, rank=4)
     assert [finding.name for finding in flat.warnings] == ["nearly_flat"]
     assert "0.2% less" in repr(flat)
-    for name in ("W", "H", "mean"):
-        soft, own = (np.subtract(*fit.interval(name)[::-1]) for fit in (flat, as_it_is))
-        np.testing.assert_allclose(soft, own, rtol=0.1)
-        assert np.mean(soft) < np.mean(own)
+    for name, width in widths.items():
+        soft = np.subtract(*flat.interval(name)[::-1])
+        np.testing.assert_allclose(soft, width, rtol=0.1)
+        assert np.mean(soft) < np.mean(width)
 
 
 def test_no_response_is_named_where_it_is_not_long(monkeypatch: pytest.MonkeyPatch) -> None:
