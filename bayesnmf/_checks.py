@@ -46,19 +46,19 @@ def noise_findings(posterior: Posterior | Sampled) -> list[Finding]:
     """Return a finding where the residuals, or the exact zeros, are not those that the likelihood expects.
 
     The mean of ``(x - v)^2 / variance`` is 1 where the likelihood is right, after W and H have spent their degrees of
-    freedom: an entry that holds little beside its prior has spent little. Learned Gaussian noise has it by
-    construction, and real values have no zeros to count.
+    freedom: an entry that holds little beside its prior has spent little. Where that would reject the noise, and a
+    response is little work, it has the last word. Learned Gaussian noise has it by construction, and real values have
+    no zeros to count.
     """
     likelihood, (W, H), table = posterior.likelihood, posterior.means, posterior.table
     if likelihood is None or isinstance(likelihood, Gaussian):
         return []
     n, m = table.shape
-    spent = min(_spent(posterior) / table.total_weight, 0.9)
     sums = np.zeros(5)
     for start in range(0, n, step := max(1, CHUNK // m)):
         rows = dense_rows(table, slice(start, min(start + step, n)))
         v = np.maximum(rows.factor * (W[start : start + step] @ H), 1e-12 * table.level)
-        ratio = np.square(rows.x - v) / np.asarray(likelihood.variance_at(v), float) / (1 - spent)
+        ratio = np.square(rows.x - v) / np.asarray(likelihood.variance_at(v), float)
         zero = np.asarray(likelihood.zeros(v), float)
         terms = (np.ones_like(v), ratio, ratio**2, (rows.x == 0) - zero, zero * (1 - zero))
         sums += [term[rows.weight > 0].sum() for term in terms]
@@ -66,8 +66,18 @@ def noise_findings(posterior: Posterior | Sampled) -> list[Finding]:
     error, noise = np.sqrt(max(square - dispersion**2, 0) / count), np.sqrt(noise / count)
     name = type(likelihood).__name__
     said = []
-    if dispersion > 1 + LARGE and dispersion > 1 + SURE * error:
-        said.append(f"residuals vary {dispersion:.2f} times as much as {name} noise says")
+
+    def excess(spent: float) -> float:
+        """Return by how much residuals vary more than they should; 0 where that may be chance."""
+        left = 1 - min(spent / table.total_weight, 0.9)
+        more = dispersion / left - 1
+        return more if more > max(LARGE, SURE * error / left) else 0.0
+
+    more = excess(_spent(posterior))
+    if more and isinstance(posterior, Posterior) and posterior.weighed:
+        more = excess(_leverage(posterior))
+    if more:
+        said.append(f"residuals vary {1 + more:.2f} times as much as {name} noise says")
     if abs(off) > LARGE / 2 and abs(off) > SURE * noise:
         said.append(f"there are {abs(off):.1%} {'more' if off > 0 else 'fewer'} exact zeros than {name} noise makes")
     if not said:
@@ -84,6 +94,19 @@ def _spent(posterior: Posterior | Sampled) -> float:
         return most
     sides = ((posterior.W, posterior.prior_W), (posterior.H, posterior.prior_H))
     return min(sum(float(np.sum(1 - prior.shape / q.shape)) for q, prior in sides) - k, most)
+
+
+def _leverage(posterior: Posterior) -> float:
+    """Return the degrees of freedom of W and H by linear response: variance of the mean over that of the noise."""
+    try:
+        of_mean = replace(posterior).estimate("mean", "linear_response").variance
+    except EngineError:
+        return _spent(posterior)
+    rows, (W, H) = dense_rows(posterior.table, slice(0, len(of_mean))), posterior.means
+    v = np.maximum(rows.factor * (W @ H), 1e-12 * posterior.table.level)
+    return float(
+        np.sum(rows.weight * rows.factor**2 * of_mean / np.asarray(posterior.likelihood.variance_at(v), float))
+    )
 
 
 DIVERGENT = 0.01

@@ -180,9 +180,9 @@ def fit_starts(
     result = engine.run(model, table, key, init, **options)
     found = _assemble(result, model, engine, table, seed)
     if weigh and result.at_shapes is not None:
-        at_shapes, objective = result.at_shapes, found.agreement.objective
-        found = by_evidence(found, lambda *given: _assemble(at_shapes(*given), model, engine, table, seed))
-        found = replace(found, agreement=replace(found.agreement, objective=objective))
+        at_shapes = result.at_shapes
+        weighed = by_evidence(found, lambda *given: _assemble(at_shapes(*given), model, engine, table, seed))
+        found = with_starts_of(weighed, found)
     if isinstance(found.posterior, Posterior) and model.shrinkage is not None and 0 < found.rank < model.rank:
         found = _without_dropped(found, model, engine, table, key)
     if found.posterior is not None and found.posterior.likelihood is not None and found.rank:
@@ -191,6 +191,19 @@ def fit_starts(
             more += response_findings(found.posterior)
         found = replace(found, warnings=found.warnings + tuple(more))
     return replace(found, likelihood_chosen=chosen), result
+
+
+OF_STARTS = ("components_not_recurring", "starts_disagree_on_rank")
+"""Findings that speak of how random starts agree."""
+
+
+def with_starts_of(fit: Fit, found: Fit) -> Fit:
+    """Return a fit that began at another with how the random starts of that one agree, and what was said of them."""
+    pairs, cosine = match_rows(fit.H, found.H), np.zeros_like(found.agreement.cosine)
+    cosine[:, pairs.own] = found.agreement.cosine[:, pairs.other]
+    said = [finding for finding in fit.warnings if finding.name not in OF_STARTS]
+    said += [finding for finding in found.warnings if finding.name in OF_STARTS]
+    return replace(fit, agreement=replace(found.agreement, cosine=cosine), warnings=tuple(said))
 
 
 def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def by_evidence(found: Fit, at: Callable[[dict[Side, float], bool], Fit]) -> Fit
     Coordinate ascent takes W and H for independent, which costs the less the fewer components share an entry. So its
     bound prefers small shapes: where the truth is 1, it is highest at .2 at times, and small entries are pulled to
     zero, with narrow intervals. The evidence has what the bound lacks. It is asked of these components alone: shapes
-    that lead to others do not count. The fit stays as it is where a response is too much work or not defined.
+    that lead to others do not count. The fit stays as it is where a response is too much work, and where no other
+    shapes have one.
     """
     posterior = found.posterior
     assert isinstance(posterior, Posterior)
@@ -42,26 +44,30 @@ def by_evidence(found: Fit, at: Callable[[dict[Side, float], bool], Fit]) -> Fit
     from scipy.optimize import minimize
 
     sides: list[Side] = [side for side in ("W", "H") if f"shape_{side}" in posterior.learned]
-    tried: list[tuple[float, dict[Side, float]]] = []
+    full = posterior.events >= 1
+    evidence: dict[tuple[float, ...], float] = {}
 
-    def fitted(shapes: dict[Side, float], trial: bool) -> Fit:
-        fit = at(shapes, trial)
+    def fitted(logs: tuple[float, ...], trial: bool) -> Fit:
+        fit = at(dict(zip(sides, np.exp(logs).tolist(), strict=True)), trial)
         return replace(fit, posterior=replace(fit.posterior, weighed=tuple(sides)))  # type: ignore[type-var]
 
-    def loss(logs: np.ndarray) -> float:
-        shapes = {side: float(shape) for side, shape in zip(sides, np.exp(logs), strict=True)}
+    @cache
+    def loss(logs: tuple[float, ...]) -> float:
         try:
-            fit = fitted(shapes, True)
-            if np.isfinite(fit.evidence) and match_rows(found.H, fit.H).cosine.min() >= NEAR:
-                tried.append((fit.evidence, shapes))
+            fit = fitted(logs, True)
+            if np.isfinite(fit.evidence) and match_rows(found.H[full], fit.H).cosine.min(initial=1) >= NEAR:
+                evidence[logs] = fit.evidence
                 return -fit.evidence
         except EngineError:
             pass
-        return UNDEFINED - min((value for value, _ in tried), default=0.0)
+        return UNDEFINED - min(evidence.values(), default=found.elbo)
 
     bound = {"W": float(posterior.prior_W.shape), "H": float(posterior.prior_H.shape)}
     learned = np.log([bound[side] for side in sides])
-    first = min(learned, np.clip(learned, *np.log(FIRST)), key=loss)
+    first = min(tuple(learned), tuple(np.clip(learned, *np.log(FIRST))), key=loss)
     options = {"initial_tr_radius": STEP, "final_tr_radius": STEP / 8, "maxfev": TRIALS}
-    minimize(loss, first, method="COBYQA", bounds=[np.log(SHAPES)] * len(first), options=options)
-    return fitted(max(tried, key=lambda trial: trial[0])[1], False) if tried else found
+    bounds = [np.log(SHAPES)] * len(first)
+    minimize(lambda logs: loss(tuple(logs)), first, method="COBYQA", bounds=bounds, options=options)
+    if not set(evidence) - {tuple(learned)}:
+        return found
+    return fitted(max(evidence, key=lambda logs: evidence[logs]), False)

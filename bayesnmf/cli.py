@@ -207,21 +207,24 @@ def info() -> None:
 def _read(file: Path, transpose: bool, given: list[str]) -> Any:
     from .io import read
 
-    options = {}
-    for text in given:
-        name, _, value = text.partition("=")
-        if not (name and value):
-            raise typer.BadParameter(f"expected name=value; got {text!r}", param_hint="--read")
-        values = [_number(part) for part in value.split(",")]
-        options[name] = values if len(values) > 1 else values[0]
+    options = dict(_option(file, text) for text in given if file.exists())
     return read(file, transpose=transpose, **options)
 
 
-def _number(text: str) -> float | str:
+def _option(file: Path, text: str) -> tuple[str, Any]:
+    """Return an option of the file's reader, of the kind that the reader takes."""
+    from .io._read import kind_of_option
+
+    name, _, value = text.partition("=")
+    if not (name and value):
+        raise typer.BadParameter(f"expected name=value; got {text!r}", param_hint="--read")
+    kind = kind_of_option(file, name)
     try:
-        return float(text)
+        values = [float(part) if "float" in kind else part for part in value.split(",")]
     except ValueError:
-        return text
+        raise typer.BadParameter(f"expected a number for {name}; got {value!r}", param_hint="--read") from None
+    several = "Sequence" in kind or "tuple" in kind
+    return name, values if several else values[0] if "float" in kind else value
 
 
 def _rank(text: str) -> int | str:

@@ -157,7 +157,7 @@ class Posterior:
     @property
     def is_softened(self) -> bool:
         """Whether the response is defined only where couplings are a little smaller, and is taken there."""
-        return self._response[0]
+        return self.work <= LITTLE_WORK and self._response[0]
 
     @cached_property
     def _response(self) -> tuple[bool, Response]:

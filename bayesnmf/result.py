@@ -335,7 +335,11 @@ class Fit:
 
     @property
     def elbo(self) -> float:
-        """Lower bound of log p(X), with all constants, so that ranks and likelihoods can be compared on the same X."""
+        """Lower bound of log p(X), with all constants, so that ranks and likelihoods can be compared on the same X.
+
+        Compare fits whose shapes were learned alike: ``print(fit)`` says "(by the evidence)" in all of them or in none.
+        `bayesnmf.select_rank` sees to that.
+        """
         if self.status == "sampled" or self.posterior is None:
             raise EngineError("This fit has no evidence bound. Fit with engine=bn.CAVI() or bn.SVI().")
         return -self.objective
@@ -347,7 +351,8 @@ class Fit:
         ``ELBO + log k! - log det(I - V D'') / 2``: every order of the components is an equal mode, and the factors of q
         move together, which the ELBO charges for; the more, the more components share entries and the fewer events they
         hold. V and D'' are those of linear response (`interval`); exact where the posterior is Gaussian. A bound no
-        longer. A component without events costs next to nothing: look at `fit.mass` before a greater rank is believed.
+        longer. Compare fits of which all or none have shapes "(by the evidence)" in ``print(fit)``; `select_rank` sees
+        to that. A component without events costs next to nothing: look at `fit.mass` before a greater rank is believed.
         Raises EngineError for fits without one, not at an optimum, or too large.
 
         >>> import numpy as np, bayesnmf as bn

@@ -1,6 +1,7 @@
 """The command line: what it writes, and how it says no."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 import bayesnmf as bn
 from bayesnmf import demo, io
-from bayesnmf.cli import app
+from bayesnmf.cli import _option, app
 
 FILES = {"report.md", "fit.png", "fit.nc", "summary.csv", "components.csv", "activities.csv"}
 INTERVALS = {"components_interval.csv", "activities_interval.csv"}
@@ -315,6 +316,28 @@ def test_models_are_listed_and_shown() -> None:
     assert_refused(run("models", "show", "hfp"), "no model 'hfp'. There are compound-poisson")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "option"),
+    [
+        ("x.h5ad", "layer=1", ("layer", "1")),
+        ("x.nwb", "bin_s=0.5", ("bin_s", 0.5)),
+        ("x.edf", "events=769", ("events", ["769"])),
+        ("x.edf", "frequencies=4,40", ("frequencies", [4.0, 40.0])),
+        ("x.parquet", "features=first", ("features", ["first"])),
+        ("x.mat", "variable=a,b", ("variable", "a,b")),
+    ],
+)
+def test_options_are_of_the_kind_that_readers_take(tmp_path: Path, file: str, text: str, option: Any) -> None:
+    assert _option(tmp_path / file, text) == option
+
+
+def test_an_option_that_is_no_number(tmp_path: Path) -> None:
+    (tmp_path / "x.nwb").touch()
+    result = run("fit", tmp_path / "x.nwb", "--read", "bin_s=wide")
+    assert result.exit_code == 2
+    assert "expected a number for bin_s" in result.stderr
+
+
 def test_options_of_readers(tmp_path: Path) -> None:
     first, second = np.arange(6.0).reshape(3, 2) + 1, np.arange(8.0).reshape(4, 2) + 1
     scipy.io.savemat(tmp_path / "x.mat", {"spikes": first, "other": second})
@@ -327,7 +350,11 @@ def test_options_of_readers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [("layer=counts", "read_text, which has no option 'layer'; it has none"), ("counts", "expected name=value")],
+    [
+        ("layer=counts", "read_text, which has no option 'layer'; it has none"),
+        ("transpose=1", "no option 'transpose'"),
+        ("counts", "expected name=value"),
+    ],
 )
 def test_an_option_that_a_reader_does_not_have_is_one_line(tmp_path: Path, option: str, said: str) -> None:
     (tmp_path / "x.csv").write_text("1,2\n3,4\n", encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 
 import bayesnmf as bn
 from bayesnmf import _shapes
-from bayesnmf._fit import fit_starts
+from bayesnmf._fit import fit_starts, refit
 from bayesnmf._input import read
 from bayesnmf._types import Side
 from bayesnmf.align import match_rows
@@ -88,8 +88,8 @@ def test_it_is_said_saved_and_learned_anew(tmp_path: Path) -> None:
     loaded: Any = bn.load(tmp_path / "fit.nc")
     assert loaded.posterior.weighed == ("W", "H")
     np.testing.assert_array_equal(loaded.interval("H"), fit.interval("H"))
-    drawn = bn.diagnostics.referee(fit, sweeps=20)
-    assert drawn is not None
+    exact: Any = refit(fit, bn.Gibbs(chains=2, warmup=10, draws=10), 0)
+    assert {"shape_W", "shape_H"} <= set(exact.posterior.others)
 
 
 @pytest.mark.parametrize("engine", [bn.CAVI(starts=1, tol=0, residual_tol=0, max_steps=50), bn.CAVI(starts=1)])
@@ -127,6 +127,54 @@ def undefined(monkeypatch: pytest.MonkeyPatch, softly: bool) -> None:
         raise bn.EngineError("not here")
 
     monkeypatch.setattr(Posterior, "_response_of", response)
+
+
+def test_a_first_trial_without_evidence_is_no_place_to_begin() -> None:
+    """The clipped shapes have one: the search is round them, though what the bound says comes first."""
+    X, _, _ = dense(3)
+    bound = by_bound(X, 4)
+    learned = float(bound.model.parts[2].shape)  # type: ignore[arg-type]
+    assert learned < _shapes.FIRST[0]
+    asked = []
+
+    def at(shapes: dict[Side, float], trial: bool) -> bn.Fit:
+        asked.append(shapes["H"])
+        if shapes["H"] < 0.4:
+            return replace(bound, status="sampled")
+        model = bn.Model(4, bn.Poisson(), W=bn.Gamma(shapes["W"]), H=bn.Gamma(shapes["H"]))
+        return bn.fit(X, model, engine=bn.CAVI(starts=1), init=bound)
+
+    found = _shapes.by_evidence(bound, at)
+    assert asked[0] == pytest.approx(learned)
+    assert np.median(asked) > 0.4
+    assert found.model.parts[2].shape > 0.4  # type: ignore[operator]
+
+
+def test_where_only_the_shapes_of_the_bound_lead_to_its_components_it_stays() -> None:
+    bound = by_bound(dense(1)[0], 4)
+    other = replace(bound, H=np.roll(bound.H, 7, 1) ** 2)
+    first = {"W": bound.model.parts[1].shape, "H": bound.model.parts[2].shape}
+    assert _shapes.by_evidence(bound, lambda shapes, trial: bound if shapes == pytest.approx(first) else other) is bound
+
+
+def test_starts_agree_as_they_did_and_their_findings_stay() -> None:
+    X, _, _ = dense(3)
+    fit, bound = bn.fit(X, rank=8), by_bound(X, 8)
+    assert np.any(bound.agreement.recurrence < 0.5)
+    assert sorted(fit.agreement.recurrence) == sorted(bound.agreement.recurrence)
+    np.testing.assert_array_equal(fit.agreement.objective, bound.agreement.objective)
+    assert "components_not_recurring" in [finding.name for finding in fit.warnings]
+    selected = bn.select_rank(X, ranks=[8], starts=5, likelihood=bn.Poisson()).fit
+    assert "components_not_recurring" in [finding.name for finding in selected.warnings]
+
+
+@pytest.mark.parametrize("engine", [bn.CAVI(starts=1), bn.Gibbs(chains=2, warmup=20, draws=20)])
+def test_of_rows_that_are_known_no_shape_is_learned(engine: Any) -> None:
+    X, _, H = dense(1)
+    fit: Any = bn.fit(X, bn.Model(4, known=H), engine=engine)
+    assert fit.posterior.learned == ("shape_W", "rate_W")
+    assert np.isfinite(float(fit.model.H.shape))
+    assert np.all(np.isfinite(fit.interval("W")))
 
 
 def test_a_flat_optimum_is_named_and_has_intervals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,9 +210,10 @@ class _Task:
             state = state.with_prior(side, moved)
         self.problem = replace(self.problem, held=jnp.asarray(True))
         with jax.enable_x64(self.engine.precision == "float64"):
-            start = course._replace(state=state)
-            end = self._go_on(start, best, correct=False, tighter=1.0) if trial else self._to_the_end(start, best)
-            return self.result(end, best)
+            code = jnp.asarray(course.info.code).at[best].set(RUNNING)
+            start = Course(state, course.info._replace(code=code))
+            end = self._go_on(start, best, correct=False, tighter=1.0)
+            return self.result(end if trial else self._to_the_end(end, best), best)
 
     def _to_the_end(self, course: Course, best: int) -> Course:
         """Return the course with its best start at its optimum, and its noise corrected."""
@@ -357,6 +358,8 @@ def learned_parameters(model: Model) -> tuple[str, ...]:
     _, W, H = model.parts
     learned = []
     for side, prior, other in (("W", W, H), ("H", H, W)):
+        if side == "H" and model.known_rows == model.rank:
+            continue
         if prior.shape is None:
             learned.append(f"shape_{side}")
         free = prior.mean is None and model.shrinkage is None and not isinstance(prior, Dirichlet)

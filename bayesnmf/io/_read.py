@@ -91,13 +91,21 @@ def read(path: str | PathLike[str], *, transpose: bool = False, **options: Any) 
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
-    reader = _reader(path)
-    known = list(signature(from_mne if reader is read_eeg else reader).parameters)[1:]
-    if unknown := [name for name in options if name not in known]:
-        has = f"it has {', '.join(known)}" if known else "it has none"
-        raise DataError(f"{path.name} is read by {reader.__name__}, which has no option {unknown[0]!r}; {has}.")
-    recording = reader(path, **options)
+    for name in options:
+        kind_of_option(path, name)
+    recording = _reader(path)(path, **options)
     return recording.T if transpose else recording
+
+
+def kind_of_option(path: Path, name: str) -> str:
+    """Return the annotation of an option that the reader of a file has."""
+    reader = _reader(path)
+    _, *options = signature(from_mne if reader is read_eeg else reader).parameters.values()
+    kinds = {option.name: str(option.annotation) for option in options}
+    if name not in kinds:
+        has = f"it has {', '.join(kinds)}" if kinds else "it has none"
+        raise DataError(f"{path.name} is read by {reader.__name__}, which has no option {name!r}; {has}.")
+    return kinds[name]
 
 
 def _reader(path: Path) -> Callable[..., Recording]:

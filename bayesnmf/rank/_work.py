@@ -9,11 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from .._fit import fit_starts
+from .._fit import fit_starts, with_starts_of
 from .._input import Table
 from .._random import Seed
 from .._runs import side_by_side, written
-from ..align import match_rows
 from ..engines import CAVI, MAP
 from ..engines._result import EngineResult
 from ..model import Model
@@ -68,9 +67,7 @@ class Recipe:
         copies = 1 if self.is_rough else self.engine.starts  # of a rough fit none shares the program
         init = np.repeat(found.W[None], copies, 0), np.repeat(found.H[None], copies, 0)
         fit, _ = replace(self, is_rough=False).fit(table, found.rank, init, weigh=True)
-        pairs, cosine = match_rows(fit.H, found.H), np.zeros_like(found.agreement.cosine)
-        cosine[:, pairs.own] = found.agreement.cosine[:, pairs.other]
-        return replace(fit, agreement=replace(found.agreement, cosine=cosine))
+        return with_starts_of(fit, found)
 
 
 class Done(NamedTuple):
