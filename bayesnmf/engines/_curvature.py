@@ -14,6 +14,9 @@ from ._noise import learned, moved
 from ._prepare import Rows
 from ._truncated import standard
 
+FEWEST = 4**6
+"""Entries that derivatives are compiled for at least."""
+
 
 class Moved(NamedTuple):
     """One factor as it may move: means of its two statistics, and the root of their covariance, entry by entry.
@@ -170,18 +173,26 @@ def _of_squares(likelihood: Likelihood, W: Moved, H: Moved, rows: Rows) -> Curva
 def _entrywise(likelihood: Likelihood, rows: Rows, lo: np.ndarray, hi: np.ndarray, step: int) -> dict[str, np.ndarray]:
     """Return first and second derivatives of the bound in lo, hi and the logarithms of the noise, weights included.
 
-    lo and hi do not meet in a bound, so there is no mixed derivative of theirs.
+    lo and hi do not meet in a bound, so there is no mixed derivative of theirs. Where features have no noise of their
+    own, entries are laid out in a row of some power of 4, so that data of other sizes share the program.
     """
-    r = len(rows.x)
+    r, m = rows.x.shape
+    alike = not any(np.ndim(leaf) for leaf in jax.tree.leaves(likelihood))
+    length = max(FEWEST, 4 ** int(np.ceil(np.log2(r * m) / 2))) if alike else step * m
 
-    def padded(a: np.ndarray, by: float) -> np.ndarray:
-        return np.pad(a, ((0, step - r), (0, 0)), constant_values=by)
+    def padded(a: np.ndarray) -> np.ndarray:
+        row = np.pad(a.ravel(), (0, length - r * m), constant_values=1)
+        return row if alike else row.reshape(step, m)
 
     with jax.enable_x64(True):
         likelihood = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), likelihood)
-        given = (padded(rows.x, 1), padded(lo, 1), padded(hi, 1))
-        found = _derivatives(likelihood, *(jnp.asarray(a) for a in given))
-    return {name: np.asarray(a)[..., :r, :] * rows.weight for name, a in found.items()}
+        found = _derivatives(likelihood, *(jnp.asarray(padded(a)) for a in (rows.x, lo, hi)))
+
+    def back(a: Array) -> np.ndarray:
+        outer = a.shape[: a.ndim - (1 if alike else 2)]
+        return np.asarray(a).reshape(*outer, length)[..., : r * m].reshape(*outer, r, m) * rows.weight
+
+    return {name: back(a) for name, a in found.items()}
 
 
 @jax.jit
