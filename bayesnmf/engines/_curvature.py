@@ -14,7 +14,7 @@ from ._noise import learned, moved
 from ._prepare import Rows
 from ._truncated import standard
 
-FEWEST = 4**6
+FEWEST = 2**12
 """Entries that derivatives are compiled for at least."""
 
 
@@ -174,11 +174,11 @@ def _entrywise(likelihood: Likelihood, rows: Rows, lo: np.ndarray, hi: np.ndarra
     """Return first and second derivatives of the bound in lo, hi and the logarithms of the noise, weights included.
 
     lo and hi do not meet in a bound, so there is no mixed derivative of theirs. Where features have no noise of their
-    own, entries are laid out in a row of some power of 4, so that data of other sizes share the program.
+    own, entries are laid out in a row of some power of 2, so that data of other sizes share the program.
     """
     r, m = rows.x.shape
     alike = not any(np.ndim(leaf) for leaf in jax.tree.leaves(likelihood))
-    length = max(FEWEST, 4 ** int(np.ceil(np.log2(r * m) / 2))) if alike else step * m
+    length = max(FEWEST, 2 ** int(np.ceil(np.log2(r * m)))) if alike else step * m
 
     def padded(a: np.ndarray) -> np.ndarray:
         row = np.pad(a.ravel(), (0, length - r * m), constant_values=1)
