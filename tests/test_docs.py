@@ -14,8 +14,8 @@ import bayesnmf
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LONG = ("how_many", "own_model", "which_model")
-"""Notebooks of some two minutes each, left out unless asked for with -m exhaustive."""
+LONG = ("ca1_places", "how_many", "intervals", "own_model", "which_model")
+"""Notebooks that are left out unless asked for with -m exhaustive: those of two minutes, and the two oldest."""
 MODULES = [m.name for m in pkgutil.walk_packages(bayesnmf.__path__, "bayesnmf.")]
 
 in_checkout = pytest.mark.skipif(not README.exists(), reason="needs the checkout, not the wheel alone")

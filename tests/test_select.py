@@ -194,12 +194,14 @@ def test_one_door(selections: list[Any]) -> None:
         bn.fit(X, bn.Model(7, W=bn.Gamma(0.5)), rank="auto", engine=bn.MAP())
 
 
+@pytest.mark.exhaustive
 def test_one_sample_and_whole_numbers_below_zero() -> None:
     assert bn.select_rank(counts()[0][:1] + 1, starts=2).best == 1
     found = bn.select_rank(counts()[0][:20] - 3.0, ranks=[1, 2], starts=2)
     assert found.noise.chosen == "Gaussian"
 
 
+@pytest.mark.exhaustive
 def test_noise_round_zero_has_one_component_however_many_are_empty() -> None:
     """All fits are empty then, and log k! would be for the most components."""
     X = np.random.default_rng(0).normal(size=(24, 15))
