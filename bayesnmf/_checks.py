@@ -104,9 +104,8 @@ def _leverage(posterior: Posterior) -> float:
         return _spent(posterior)
     rows, (W, H) = dense_rows(posterior.table, slice(0, len(of_mean))), posterior.means
     v = np.maximum(rows.factor * (W @ H), 1e-12 * posterior.table.level)
-    return float(
-        np.sum(rows.weight * rows.factor**2 * of_mean / np.asarray(posterior.likelihood.variance_at(v), float))
-    )
+    noise = np.asarray(posterior.likelihood.variance_at(v), float)
+    return float(np.sum(rows.weight * rows.factor**2 * of_mean / noise))
 
 
 DIVERGENT = 0.01

@@ -29,7 +29,7 @@ Name = Literal["W", "H", "mean", "mass", "share"]
 MOST_WORK = 2e13
 """Operations of a linear response beyond which intervals are those of the mean field: some minutes on two cores."""
 LITTLE_WORK = 5e10
-"""Operations up to which it is taken when a fit is made, some times: each is a second on two cores."""
+"""Operations up to which responses are taken while a fit is made, a dozen of them: about a second each."""
 MOST_COORDINATES = 8000
 """Coordinates of the smaller side, 2 k min(n, m), beyond which they are too."""
 

@@ -104,7 +104,7 @@ def test_it_is_left_out_where_it_is_too_much_work_or_steps_are_counted(
     assert fit.elbo == fit_starts(read(X), bn.Model(4), engine, 0)[0].elbo
 
 
-def test_without_any_evidence_the_fit_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_evidence_the_fit_stays_as_it_is() -> None:
     bound = by_bound(dense(1)[0], 4)
     asked = []
 
