@@ -155,6 +155,10 @@ class Data:
 
         return float(jnp.sum(self._map(by_row, left)[0]))
 
+    def is_even(self, likelihood: Likelihood) -> bool:
+        """Return whether all features cost a component the same: halves `down` are alike along each row of H."""
+        return likelihood.background == "linear" and self.weight is self.col_weight is self.col_factor is None
+
     def sums(self, likelihood: Likelihood, W: Moments, H: Moments, side: Side) -> Halves:
         """Return the halves of the gradient in W.lo and W.hi (n_padded, k), or in H.lo and H.hi (k, m).
 

@@ -212,6 +212,11 @@ class Told:
     halves: Any
     fit: Any
     shape: tuple[int, int] = field(metadata={"static": True})
+    even: bool = field(default=False, metadata={"static": True})
+
+    def is_even(self, *_: Any) -> bool:
+        """Return whether `down` is alike along each row of H."""
+        return self.even
 
     def sums(self, *_: Any) -> Any:
         """Return the halves."""
@@ -402,7 +407,8 @@ class Ascent:
         return self.state._replace(likelihood=replace(self.state.likelihood, learned=False))  # type: ignore[type-var]
 
     def _without_data(self, halves: Any, fit: Any) -> tuple[Variational, Beliefs]:
-        told = Told(halves, fit, self.task.table.shape)
+        even = self.problem.data.is_even(self.state.likelihood)
+        told = Told(halves, fit, self.task.table.shape, even)
         return replace(self.problem, data=told), self.state._replace(likelihood=None)
 
     def _take(self, state: Beliefs) -> None:

@@ -134,14 +134,16 @@ class Dirichlets(NamedTuple):
         """Variance of each entry."""
         return self.mean * (1 - self.mean) / (self.total + 1)
 
-    def update(self, prior: Conditional, up: Array, down: Array) -> Dirichlets:
+    def update(self, prior: Conditional, up: Array, down: Array | None) -> Dirichlets:
         """Return a better one given the halves of the likelihood in the moments of the factor.
 
-        Where `down` is the same along a row (no masks, weights, opportunities) the optimum is
-        ``prior.shape + lo * up``.
-        Elsewhere the row prefers features that cost less: a step of natural gradient, of which the best part is taken.
+        Without `down`, which is where it is the same along a row (no masks, weights, opportunities), the optimum is
+        ``prior.shape + lo * up``. Elsewhere the row prefers features that cost less: a step of natural gradient, of
+        which the best part is taken.
         """
         target = prior.shape + self.moments.lo * up
+        if down is None:
+            return Dirichlets(target)
         row = self._natural_gradient(down)
         shares = jnp.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 0.0], target.dtype)
 

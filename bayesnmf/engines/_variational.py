@@ -16,7 +16,7 @@ from ..data import Data, Moments
 from ..likelihoods import Likelihood
 from ..priors import SHAPES
 from . import _truncated
-from ._families import Conditional, Gammas
+from ._families import Conditional, Dirichlets, Gammas
 from ._prepare import Prepared
 from ._problem import better_noise
 from ._truncated import Squares, TruncatedNormals
@@ -136,7 +136,9 @@ class Variational:
             squares = self.squares(state)
             new = _truncated.update(self.data, self.transposed, state.likelihood, *squares, prior, side, own.power)
         else:
-            new = own.update(prior, *self.data.sums(state.likelihood, *self.moments(state), side))
+            up, down = self.data.sums(state.likelihood, *self.moments(state), side)
+            is_even = isinstance(own, Dirichlets) and self.data.is_even(state.likelihood)
+            new = own.update(prior, up, None if is_even else down)
         return state._replace(W=new) if side == "W" else state._replace(H=new)
 
     def learn(self, state: Beliefs) -> Beliefs:
