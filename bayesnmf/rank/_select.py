@@ -194,7 +194,8 @@ def _selected(
 
     def fits_under(likelihood: Likelihood) -> Fits:
         engine = posterior if has_posterior(likelihood) else MAP(starts=posterior.starts, precision=posterior.precision)
-        pad = -(-(max(modes[noise.chosen].rank, 1) + PATIENCE) // PAD) * PAD
+        # of small X all ranks share a program; of a large one padding costs more than to compile a few
+        pad = PAD if large else -(-(max(modes[noise.chosen].rank, 1) + PATIENCE) // PAD) * PAD
         return Fits(table, Recipe(replace(model, likelihood=likelihood), engine, seed, pad, is_rough=large), work)
 
     def hold_out(data: Thinned | Crossed, some: list[int]) -> Found:
