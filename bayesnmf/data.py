@@ -47,9 +47,10 @@ class Tile(NamedTuple):
     ) -> tuple[Array, ...]:
         """Return values of ``of(x, lo, hi)``, entry by entry: bounds, their halves, or noise terms.
 
-        Under a linear background they are affine in hi where x is 0, and only the other entries are computed.
+        Under a linear background they are affine in hi where x is 0, and only the other entries are computed where
+        that is sooner.
         """
-        if self.entries is None or likelihood.background != "linear":
+        if self.entries is None or not likelihood.spares_zeros:
             return of(self.x, lo, hi)
         at, ends = self.entries.of(hi), jnp.array([1, 2], hi.dtype)
         x, low = jnp.append(self.entries.value, 0 * ends), jnp.append(self.entries.of(lo), ends)

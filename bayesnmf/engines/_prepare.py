@@ -196,8 +196,7 @@ and the parts of a tile by which the room for them grows, so that parts and resa
 def make_data(table: Table, likelihood: Likelihood, unit: float, level: float, dtype: np.dtype) -> Data:
     """Return the table as tiles, in the engine's unit and precision."""
     n, m = table.shape
-    looked_up = likelihood.background == "linear" and likelihood.support != "counts"  # counts are computed sooner
-    by_entry = table.is_sparse or (looked_up and np.mean(table.values != 0) < FEW)
+    by_entry = table.is_sparse or (likelihood.spares_zeros and np.mean(table.values != 0) < FEW)
     rows = max(1, min(n, (ENTRIES_IN_TILE if by_entry else DENSE_TILE) // m))
     tiles = -(-n // rows)
     padding = tiles * rows - n

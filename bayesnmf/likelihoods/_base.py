@@ -100,6 +100,11 @@ class Likelihood:
         """What `down` is everywhere, for a linear background."""
         return 1.0
 
+    @property
+    def spares_zeros(self) -> bool:
+        """Whether entries are dear enough to compute only those that are not 0, and zeros by their formula."""
+        return self.background == "linear" and self.support != "counts"
+
     def halves(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, jax.Array]:
         """Return (up, down), the derivatives of `bound` in lo and of minus it in hi, both non-negative."""
         value, pull = jax.vjp(lambda lo, hi: self.bound(x, lo, hi), lo, hi)
