@@ -24,11 +24,13 @@ def test_right_noise_is_not_rejected(scale: float) -> None:
         assert "noise_rejected" not in named(bn.fit(rng.poisson(scale * means(rng)), rank=3, engine=ENGINE))
 
 
-def test_entries_that_hold_little_have_spent_little() -> None:
+@pytest.mark.parametrize("shape", [0.25, pytest.param(None, marks=pytest.mark.exhaustive)])
+def test_entries_that_hold_little_have_spent_little(shape: float | None) -> None:
     """Twenty parts of 2,000 counts a sample: all k (n + m - k) taken for spent, right noise would be rejected."""
     rng = np.random.default_rng(0)
     X = rng.poisson(rng.dirichlet(np.ones(20), 64) * 2000 @ rng.dirichlet(np.full(96, 0.25), 20))
-    assert "noise_rejected" not in named(bn.fit(X, rank=20, engine=ENGINE))
+    model = bn.Model(20, W=bn.Gamma(shape and 1.0), H=bn.Gamma(shape))
+    assert "noise_rejected" not in named(bn.fit(X, model, engine=ENGINE))
 
 
 def test_counts_that_vary_more_reject_poisson_and_not_negative_binomial() -> None:

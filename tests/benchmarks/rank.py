@@ -29,7 +29,8 @@ def catalogues(sets: int = 20) -> None:
         begin, rows = time.perf_counter(), []
         for seed in range(sets):
             X, profiles = catalogue(seed)
-            fit = bn.fit(X, rank="auto", seed=seed, engine=bn.MAP(starts=10, precision=precision))
+            model, engine = bn.Model(25, shrinkage=bn.ARD()), bn.MAP(starts=10, precision=precision)
+            fit = bn.fit(X, model, engine=engine, seed=seed)
             rows.append((fit.rank, *recovered(fit, profiles), fit.objective))
             if precision == "float32":
                 closest.append((cosines(profiles, profiles) - np.eye(len(profiles))).max())
