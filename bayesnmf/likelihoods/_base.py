@@ -102,7 +102,7 @@ class Likelihood:
 
     @property
     def spares_zeros(self) -> bool:
-        """Whether entries are dear enough to compute only those that are not 0, and zeros by their formula."""
+        """Whether only entries that are not 0 are computed, zeros by their formula; of counts all are, which is sooner."""
         return self.background == "linear" and self.support != "counts"
 
     def halves(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, jax.Array]:
