@@ -102,7 +102,7 @@ class Likelihood:
 
     @property
     def spares_zeros(self) -> bool:
-        """Whether only entries that are not 0 are computed, zeros by their formula; of counts all are, which is sooner."""
+        """Whether only entries that are not 0 are computed, zeros by their formula; counts are sooner done all."""
         return self.background == "linear" and self.support != "counts"
 
     def halves(self, x: Array, lo: Array, hi: Array) -> tuple[jax.Array, jax.Array]:
