@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lgamma
 
+import jax
 import numpy as np
 
 from .._errors import EngineError
 from .._input import Table
+from .._random import key_of
 from ..engines import CAVI
 from ..posterior import Posterior
 from ..result import Fit
-from ._search import Descent, Found, look_around, without_one
+from ._search import Descent, Found, Restarts, look_around, without_one
 from ._stability import bic, cophenetic, reconstruction_error, silhouette
 from ._work import Done, Init, Recipe, Work
 
@@ -26,12 +28,12 @@ MOST_CORRECTION = 1.2
 """Nats for each entry of W and H by which evidence may exceed the ELBO: beyond, the expansion about q does not hold."""
 
 WORTH = 1.0
-"""Nats by which a fit from the rank above must be better than those from random starts to take their place."""
+"""Nats by which a fit from the rank above, or from other random starts, must be better to take a fit's place."""
 
-COLUMNS = ("evidence", "elbo", "error", "bic", "starts", "cophenetic", "silhouette")
+COLUMNS = ("evidence", "elbo", "error", "bic", "starts", "cophenetic", "silhouette", "spread")
 """What a fit with some number of components says, and last how its random starts agree."""
 
-OF_STARTS = 3
+OF_STARTS = 4
 """Columns that speak of random starts."""
 
 
@@ -55,7 +57,14 @@ class Fits:
     def search(self, ranks: list[int] | None, start: int, top: int) -> tuple[Found, int]:
         """Return the fits round the best rank, and that rank."""
         least = max(self.recipe.model.known_rows, 1)
-        return look_around(self.at, best_rank, ranks, start, least, top, Descent(self._lower))
+        descend, restart = Descent(self._lower), Restarts(self._again, _could_be_best)
+
+        def improve(found: Found) -> None:
+            descend(found)
+            while not self.recipe.is_rough and restart(found):
+                descend(found)
+
+        return look_around(self.at, best_rank, ranks, start, least, top, improve)
 
     def _fit(self, k: int, init: Init = None) -> Done:
         fit, result = self.recipe.fit(self.table, k, init)
@@ -65,20 +74,52 @@ class Fits:
         values = (
             evidence, elbo, reconstruction_error(fit, self.table), bic(fit, self.table),
             np.min(fit.agreement.recurrence), cophenetic(result.W, result.H), silhouette(result.H, result.best),
+            np.ptp(result.info.objective),
         )  # fmt: skip
         return Done(fit, np.array(values))
+
+    def _again(self, fits: list[tuple[int, int]], found: Found) -> set[int]:
+        """Fit from other random starts, (rank, number) each, put what is better in place; return ranks that changed."""
+
+        def fit(name: str) -> Done:
+            k, number = map(int, name.split("-"))
+            key = jax.random.fold_in(key_of(self.recipe.seed), number)
+            return replace(self, recipe=replace(self.recipe, seed=key))._fit(k)
+
+        names = {f"{k}-{number}": k for k, number in fits}
+        changed = set()
+        for name, new in self.work.run(f"other starts, {self.noise}", fit, names).items():
+            k = names[name]
+            better = _instead(found[k], new)
+            if better is not None:
+                found[k] = better
+                changed.add(k)
+        return changed
 
     def _lower(self, name: str, k: int, above: Fit, own: Done) -> Done:
         """Return what the fit above leads to without one of its components; no fit where that is not better."""
 
         def fit(_: str) -> Done:
-            new, values = self._fit(k, without_one(above, self.recipe.engine.starts))
-            column = int(np.isnan(own.values[0]))
-            if not values[column] > own.values[column] + WORTH:
-                return Done(None, own.values)
-            return Done(new, np.r_[values[:-OF_STARTS], own.values[-OF_STARTS:]])
+            new = self._fit(k, without_one(above, self.recipe.engine.starts))
+            return _instead(own, new) or Done(None, own.values)
 
         return self.work.run(f"one component fewer, {self.noise}", fit, [name])[name]
+
+
+def _instead(own: Done, new: Done) -> Done | None:
+    """Return a new fit where it is better than the own one, which goes on to say how random starts agree."""
+    column = int(np.isnan(own.values[0]))
+    if not new.values[column] > own.values[column] + WORTH:
+        return None
+    return Done(new.fit, np.r_[new.values[:-OF_STARTS], own.values[-OF_STARTS:]])
+
+
+def _could_be_best(found: Found) -> set[int]:
+    """Return the best rank and those behind it by less than their own starts lie apart; none where it is alone."""
+    scores = score(found)[1]
+    best = max(scores.values())
+    near = {k for k, done in found.items() if best - scores[k] <= done.values[-1]}
+    return near if len(near) > 1 else set()
 
 
 def best_rank(found: Found) -> int:

@@ -12,6 +12,9 @@ from ._work import Done, fit_of
 PATIENCE = 3
 """How many ranks beyond the best one are looked at on either side."""
 
+ROUND = 4
+"""Fits from other random starts at a time."""
+
 Found = dict[int, Done]
 
 
@@ -65,6 +68,30 @@ class Descent:
             done = self.step(f"{k}-{len(tried)}", k, tried[-1], found[k])
             if done.fit is not None:
                 found[k] = done
+
+
+class Restarts:
+    """Fits ranks that could still be the best from other random starts, until a round of them changes nothing.
+
+    Where the starts of a rank end further apart than it is behind the best, which of the two leads is chance. `step` is
+    given ranks with numbers of fits, and returns at which ranks it put a better fit in place.
+    """
+
+    def __init__(self, step: Callable[[list[tuple[int, int]], Found], set[int]], open_of: Callable[[Found], set[int]]):
+        self.step, self.open_of = step, open_of
+        self.fits: dict[int, int] = {}
+        self.settled: set[int] = set()
+
+    def __call__(self, found: Found) -> bool:
+        """Make a round, and return whether it changed anything."""
+        ranks = sorted(self.open_of(found) - self.settled)
+        if not ranks:
+            return False
+        begun = {k: self.fits.get(k, 0) for k in ranks}
+        self.fits |= {k: first + ROUND for k, first in begun.items()}
+        changed = self.step([(k, first + i) for k, first in begun.items() for i in range(ROUND)], found)
+        self.settled |= set(ranks) - changed
+        return bool(changed)
 
 
 def without_one(fit: Fit, starts: int) -> tuple[np.ndarray, np.ndarray]:

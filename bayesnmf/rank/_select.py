@@ -65,8 +65,9 @@ def select_rank(
        under `Compressive` beside it.
     2. *Evidence*: `Fit.evidence` of `CAVI` without shrinkage, the ELBO with what it lacks by linear response, at these
        ranks and on both sides, until three on each side of the best are lower. Fits also begin at the one with a
-       component more, without one of its smallest. **The best rank is the answer.** By the ELBO alone where X is too
-       large for a response.
+       component more, without one of its smallest; where a rank is behind the best by less than its own starts lie
+       apart, both begin from other starts too, until a round of four such fits changes nothing. **The best rank is the
+       answer.** By the ELBO alone where X is too large for a response.
     3. *Held-out data*: X is thinned into two parts that are independent given the noise (Neufeld et al. 2024, JMLR 25,
        57; Dharamshi et al. 2025, JASA 120, 511). Components and activities of one predict the other. The least rank
        within one standard error of the best. For `GammaNoise`, which has no posterior by `CAVI`, modes are compared in
@@ -77,8 +78,8 @@ def select_rank(
     5. *Recurrence*: components of the answer in fits to samples, or groups, drawn with replacement.
     6. *Surrogates*: whether features go together more than they do when each is shifted in time by itself.
 
-    Fits to more than 2^18 entries are rough, from two random starts, until the answer is known, and only numbers within
-    three of it are asked of held-out data.
+    Fits to more than 2^18 entries are rough, from two random starts and no others, until the answer is known, and only
+    numbers within three of it are asked of held-out data.
 
     The noise is judged by a tenth of the entries that are left out, under shrinkage from `max_rank` components: too few
     look like noise. Counts are taken for `Poisson` unless `NegativeBinomial` predicts better by more than two standard
@@ -100,7 +101,7 @@ def select_rank(
     likelihood : Likelihood, optional
         Left out: chosen as above.
     starts : int
-        Random starts of each fit, twice as many of shrinkage.
+        Random starts of each fit, twice as many of shrinkage. With 1 it is not known how far starts lie apart.
     seed : int or JAX key
         Same seed, same answer.
     observed, weights, size_factors, opportunities, groups, negative, layer

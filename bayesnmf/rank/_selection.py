@@ -82,8 +82,8 @@ class RankSelection:
         nats, of the part of X that was left out; ``held_out_error``: standard error of its difference to the best, over
         samples (groups where these are given). ``bi_cross``, ``bi_cross_error``: the same of features left out of new
         samples; not there where X has no two samples with data. ``starts``: share of the other starts in which a
-        component comes back, least over components. Without a vote: ``error`` (squared, relative), ``bic``,
-        ``cophenetic``, ``silhouette`` (of the starts).
+        component comes back, least over components; ``spread``: nats between the best and the worst start. Without a
+        vote: ``error`` (squared, relative), ``bic``, ``cophenetic``, ``silhouette`` (of the starts).
     recurrence : array of shape (best,)
         Share of fits to resampled samples, or groups, in which each component of `fit` comes back.
     noise : Noise
