@@ -250,11 +250,13 @@ def test_fits_begin_again_where_that_above_has_changed_and_nowhere_else() -> Non
 
 
 def test_ranks_that_could_be_the_best_begin_again_until_a_round_changes_nothing() -> None:
-    """2 leads; 3 is behind it by less than its starts lie apart, 1 and 4 are not, 5 is no candidate."""
-    ends = {1: (-50.0, 9.0), 2: (-10.0, 6.0), 3: (-30.0, 25.0), 4: (-40.0, 25.0), 5: (-np.inf, 99.0)}
+    """2 leads; 3 is behind it by less than its starts lie apart, 4 than those of 3 do; 1 and 6 are not, 7 is no fit."""
+    ends = {
+        1: (-50.0, 9.0), 2: (-10.0, 6.0), 3: (-30.0, 25.0), 4: (-33.0, 2.0), 6: (-40.0, 25.0), 7: (-np.inf, 20.0),
+    }  # fmt: skip
     found = {k: done(evidence, spread) for k, (evidence, spread) in ends.items()}
-    assert _could_be_best(found) == {2, 3}
-    assert _could_be_best({k: found[k] for k in (1, 2, 4)}) == set()
+    assert _could_be_best(found) == {2, 3, 4}
+    assert _could_be_best({k: found[k] for k in (1, 2, 6)}) == set()
     asked: list[list[tuple[int, int]]] = []
 
     def step(fits: list[tuple[int, int]], found: Found) -> set[int]:
@@ -266,7 +268,7 @@ def test_ranks_that_could_be_the_best_begin_again_until_a_round_changes_nothing(
 
     restart = Restarts(step, _could_be_best)
     assert [restart(found) for _ in range(3)] == [True, False, False]
-    assert asked[0] == [(k, number) for k in (2, 3) for number in range(ROUND)]
+    assert asked[0] == [(k, number) for k in (2, 3, 4) for number in range(ROUND)]
     assert asked[1] == [(3, ROUND + number) for number in range(ROUND)]
     assert len(asked) == 2
 

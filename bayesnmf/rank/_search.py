@@ -73,7 +73,7 @@ class Descent:
 class Restarts:
     """Fits ranks that could still be the best from other random starts, until a round of them changes nothing.
 
-    Where the starts of a rank end further apart than it is behind the best, which of the two leads is chance. `step` is
+    Where starts end further apart than a rank is behind the best, which of the two leads is chance. `step` is
     given ranks with numbers of fits, and returns at which ranks it put a better fit in place.
     """
 
