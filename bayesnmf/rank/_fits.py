@@ -115,13 +115,13 @@ def _instead(own: Done, new: Done) -> Done | None:
 
 
 def _could_be_best(found: Found) -> set[int]:
-    """Return the best rank and those behind it by less than starts lie apart there or next to it; none where alone.
+    """Return the best rank and those behind it by less than starts lie apart there, or at the best; none where alone.
 
     Five starts of one rank may agree by chance.
     """
-    scores = score(found)[1]
-    best, spread = max(scores.values()), {k: done.values[-1] for k, done in found.items()}
-    near = {k for k in found if best - scores[k] <= max(spread.get(j, 0) for j in (k - 1, k, k + 1))}
+    scores, best = score(found)[1], best_rank(found)
+    spread = {k: max(done.values[-1], found[best].values[-1]) for k, done in found.items()}
+    near = {k for k in found if scores[best] - scores[k] <= spread[k]}
     return near if len(near) > 1 else set()
 
 

@@ -66,7 +66,7 @@ def select_rank(
     2. *Evidence*: `Fit.evidence` of `CAVI` without shrinkage, the ELBO with what it lacks by linear response, at these
        ranks and on both sides, until three on each side of the best are lower. Fits also begin at the one with a
        component more, without one of its smallest; where a rank is behind the best by less than starts lie apart
-       there, or next to it, both begin from other starts too, until a round of four such fits changes nothing. **The
+       there, or at the best, both begin from other starts too, until a round of four such fits changes nothing. **The
        best rank is the answer.** By the ELBO alone where X is too large for a response.
     3. *Held-out data*: X is thinned into two parts that are independent given the noise (Neufeld et al. 2024, JMLR 25,
        57; Dharamshi et al. 2025, JASA 120, 511). Components and activities of one predict the other. The least rank
