@@ -249,6 +249,10 @@ def test_fits_begin_again_where_that_above_has_changed_and_nowhere_else() -> Non
     assert calls[2:] == [("4-1", 4, "fit 5")]
 
 
+def done(evidence: float, spread: float) -> Done:
+    return Done(None, np.r_[evidence, evidence, np.zeros(len(COLUMNS) - 3), spread])
+
+
 def test_ranks_that_could_be_the_best_begin_again_until_a_round_changes_nothing() -> None:
     """2 leads; 3 is behind it by less than its starts lie apart, 4 than those of 2 do; 1 and 6 are not, 7 is no fit."""
     ends = {
@@ -271,10 +275,6 @@ def test_ranks_that_could_be_the_best_begin_again_until_a_round_changes_nothing(
     assert asked[0] == [(k, number) for k in (2, 3, 4) for number in range(ROUND)]
     assert asked[1] == [(3, ROUND + number) for number in range(ROUND)]
     assert len(asked) == 2
-
-
-def done(evidence: float, spread: float) -> Done:
-    return Done(None, np.r_[evidence, evidence, np.zeros(len(COLUMNS) - 3), spread])
 
 
 def test_a_poor_fit_is_replaced_where_other_starts_could_change_the_answer() -> None:

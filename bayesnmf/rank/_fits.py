@@ -80,16 +80,16 @@ class Fits:
 
     def _again(self, fits: list[tuple[int, int]], found: Found) -> set[int]:
         """Fit from other random starts, (rank, number) each, put what is better in place; return ranks that changed."""
+        names = {f"{k}-{number}": (k, number) for k, number in fits}
 
         def fit(name: str) -> Done:
-            k, number = map(int, name.split("-"))
+            k, number = names[name]
             key = jax.random.fold_in(key_of(self.recipe.seed), number)
             return replace(self, recipe=replace(self.recipe, seed=key))._fit(k)
 
-        names = {f"{k}-{number}": k for k, number in fits}
         changed = set()
         for name, new in self.work.run(f"other starts, {self.noise}", fit, names).items():
-            k = names[name]
+            k, _ = names[name]
             better = _instead(found[k], new)
             if better is not None:
                 found[k] = better
