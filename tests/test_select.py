@@ -1,5 +1,6 @@
 """The number of components: what counts as evidence, and what is said beside the answer."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bayesnmf.rank import _work
 from bayesnmf.rank._fits import COLUMNS, OF_STARTS, Fits, _could_be_best, _evidence, score
 from bayesnmf.rank._held_out import Crossed, thinned
 from bayesnmf.rank._noise import LEAST_ADDED, _adds, _gain, candidates, instead
-from bayesnmf.rank._search import ROUND, Descent, Found, Restarts, without_one
+from bayesnmf.rank._search import ROUND, Descent, Found, Restarts, best_of, without_one
 from bayesnmf.rank._select import _dense
 from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
 from bayesnmf.rank._structure import residual_correlation, structure
@@ -247,6 +248,20 @@ def test_fits_begin_again_where_that_above_has_changed_and_nowhere_else() -> Non
     fits[5] = Done("fit 5", np.array([5.0]))  # type: ignore[arg-type]
     descent(fits)
     assert calls[2:] == [("4-1", 4, "fit 5")]
+
+
+def test_a_greater_number_must_be_better_by_20_to_1(selections: list[Any]) -> None:
+    found = selections[0]
+    above = found.table["evidence"][4]
+    for gain, best in ((2.9, 3), (3.1, 4)):
+        scores = {3: above - gain, 4: above, 5: above - 1.0, 2: -np.inf}
+        assert best_of(scores) == best
+    assert best_of({2: -np.inf, 1: -np.inf}) == 1
+    table = found.table.copy()
+    table.loc[4, "evidence"] = table["evidence"][3] + 2.94
+    close = dataclasses.replace(found, table=table)
+    assert close.reason == "3 by the evidence; 4 is 2.9 nats above, and a greater number must be 3 above"
+    assert close.within(3.0)[0] == close.best
 
 
 def done(evidence: float, spread: float) -> Done:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import lgamma
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ from .._random import key_of
 from ..engines import CAVI
 from ..posterior import Posterior
 from ..result import Fit
-from ._search import Descent, Found, Restarts, look_around, without_one
+from ._search import Descent, Found, Restarts, best_of, look_around, without_one
 from ._stability import bic, cophenetic, reconstruction_error, silhouette
 from ._work import Done, Init, Recipe, Work
 
@@ -29,6 +30,9 @@ MOST_CORRECTION = 1.2
 
 WORTH = 1.0
 """Nats by which a fit from the rank above, or from other random starts, must be better to take a fit's place."""
+
+TRIALS = 8
+"""Short runs for each of the other random starts, of which the best go on."""
 
 COLUMNS = ("evidence", "elbo", "error", "bic", "starts", "cophenetic", "silhouette", "spread")
 """What a fit with some number of components says, and last how its random starts agree."""
@@ -66,8 +70,8 @@ class Fits:
 
         return look_around(self.at, best_rank, ranks, start, least, top, improve)
 
-    def _fit(self, k: int, init: Init = None) -> Done:
-        fit, result = self.recipe.fit(self.table, k, init)
+    def _fit(self, k: int, init: Init = None, **options: Any) -> Done:
+        fit, result = self.recipe.fit(self.table, k, init, **options)
         evidence = elbo = np.nan
         if isinstance(self.recipe.engine, CAVI):
             elbo, evidence = fit.elbo + lgamma(k - fit.model.known_rows + 1), _evidence(fit)
@@ -85,7 +89,7 @@ class Fits:
         def fit(name: str) -> Done:
             k, number = names[name]
             key = jax.random.fold_in(key_of(self.recipe.seed), number)
-            return replace(self, recipe=replace(self.recipe, seed=key))._fit(k)
+            return replace(self, recipe=replace(self.recipe, seed=key))._fit(k, trials=TRIALS)
 
         changed = set()
         for name, new in self.work.run(f"other starts, {self.noise}", fit, names).items():
@@ -115,20 +119,20 @@ def _instead(own: Done, new: Done) -> Done | None:
 
 
 def _could_be_best(found: Found) -> set[int]:
-    """Return the best rank and those behind it by less than starts lie apart there, or at the best; none where alone.
+    """Return the rank of the best score and those behind it by less than starts lie apart there, or at that one.
 
-    Five starts of one rank may agree by chance.
+    None where it is alone. Five starts of one rank may agree by chance.
     """
-    scores, best = score(found)[1], best_rank(found)
-    spread = {k: max(done.values[-1], found[best].values[-1]) for k, done in found.items()}
-    near = {k for k in found if scores[best] - scores[k] <= spread[k]}
+    scores = score(found)[1]
+    first = max(scores, key=lambda k: scores[k])
+    spread = {k: max(done.values[-1], found[first].values[-1]) for k, done in found.items()}
+    near = {k for k in found if scores[first] - scores[k] <= spread[k]}
     return near if len(near) > 1 else set()
 
 
 def best_rank(found: Found) -> int:
-    """Return the rank of the best score, the least of equals."""
-    scores = score(found)[1]
-    return max(sorted(found), key=lambda k: scores[k])
+    """Return the best rank by what decides."""
+    return best_of(score(found)[1])
 
 
 def score(found: Found) -> tuple[str, dict[int, float]]:

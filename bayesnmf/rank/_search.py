@@ -15,7 +15,15 @@ PATIENCE = 3
 ROUND = 4
 """Fits from other random starts at a time."""
 
+LEAD = 3.0
+"""Nats by which a rank must be better than all smaller ones: 20 to 1, strong evidence (Kass and Raftery 1995)."""
+
 Found = dict[int, Done]
+
+
+def best_of(scores: dict[int, float]) -> int:
+    """Return the least rank that is behind the best score by no more than `LEAD`."""
+    return min(k for k in scores if scores[k] >= max(scores.values()) - LEAD)
 
 
 def look_around(

@@ -27,7 +27,7 @@ from ._fits import COLUMNS, Fits, score
 from ._held_out import Crossed, Held, Thinned
 from ._inclusion import included
 from ._noise import LEAST_GAIN, candidates, choose_noise, compressed, instead
-from ._search import PATIENCE, Found, look_around
+from ._search import PATIENCE, Found, best_of, look_around
 from ._selection import Noise, RankSelection
 from ._stability import RESAMPLES, elbow, resampled
 from ._structure import structure
@@ -66,8 +66,9 @@ def select_rank(
     2. *Evidence*: `Fit.evidence` of `CAVI` without shrinkage, the ELBO with what it lacks by linear response, at these
        ranks and on both sides, until three on each side of the best are lower. Fits also begin at the one with a
        component more, without one of its smallest; where a rank is behind the best by less than starts lie apart
-       there, or at the best, both begin from other starts too, until a round of four such fits changes nothing. **The
-       best rank is the answer.** By the ELBO alone where X is too large for a response.
+       there, or at the best, both begin from other starts too, the best of many short runs, until a round of four such
+       fits changes nothing. **The least rank within 3 nats of the best is the answer**: a greater one must be better
+       by 20 to 1. By the ELBO alone where X is too large for a response.
     3. *Held-out data*: X is thinned into two parts that are independent given the noise (Neufeld et al. 2024, JMLR 25,
        57; Dharamshi et al. 2025, JASA 120, 511). Components and activities of one predict the other. The least rank
        within one standard error of the best. For `GammaNoise`, which has no posterior by `CAVI`, modes are compared in
@@ -216,7 +217,7 @@ def _selected(
                 own, fits, best, noise = others, its_fits, its_best, Noise(others.noise, own.noise, gain)
         near = [k for k in fits if not large or abs(k - best) <= PATIENCE]
         found = hold_out(Thinned(table, fit_of(fits[best]), own.recipe.rough), near)
-        answers = {score(fits)[0]: best, "elbo": max(fits, key=lambda k: fits[k].values[1])}
+        answers = {score(fits)[0]: best, "elbo": best_of({k: float(done.values[1]) for k, done in fits.items()})}
     else:
         data = Thinned(table, mode, own.recipe.rough)
 

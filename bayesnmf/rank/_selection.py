@@ -9,6 +9,7 @@ import numpy as np
 
 from .._errors import Finding
 from ..result import Fit
+from ._search import LEAD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,9 +109,10 @@ class RankSelection:
     probability: dict[int, float] | None = None
 
     def within(self, nats: float) -> list[int]:
-        """Return the numbers of components whose score is at most this far below the best.
+        """Return the numbers of components whose score is at most this far below the greatest.
 
-        How the answer moves: 0 gives the answer alone; log 20 = 3 those that lose to it by less than 20 to 1.
+        How the answer moves: 0 gives the number of the greatest score alone; 3 = log 20 those that lose to it by less
+        than 20 to 1, and the least of these is the answer (not under `GammaNoise`, where the greatest score decides).
         """
         score = self.table[self.decided_by]
         return [int(k) for k in score.index[score >= score.max() - nats]]
@@ -122,7 +124,7 @@ class RankSelection:
 
     @property
     def decided_by(self) -> str:
-        """The column of the table whose greatest value is the answer."""
+        """The column of the table that decides."""
         return next(name for name in ("evidence", "elbo", "held_out") if name in self.answers)
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -147,7 +149,11 @@ class RankSelection:
         others = score.drop(self.best)
         if np.isinf(others.max()):
             return f"{self.best} by {name}; no other has a fit at a sound optimum without empty components"
-        return f"{self.best} by {name}; next best {others.idxmax()}, {score[self.best] - others.max():.1f} nats below"
+        below = score[self.best] - others.max()
+        if below < 0:
+            above = f"{others.idxmax()} is {-below:.1f} nats above"
+            return f"{self.best} by {name}; {above}, and a greater number must be {LEAD:.0f} above"
+        return f"{self.best} by {name}; next best {others.idxmax()}, {below:.1f} nats below"
 
     def __repr__(self) -> str:
         says = ", ".join(f"{name} {k}" for name, k in self.answers.items())
