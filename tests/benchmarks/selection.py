@@ -147,6 +147,13 @@ def bench(name: str, key: str = "X") -> Any:
     return np.load(Path(os.environ["BAYESNMF_BENCH_DATA"]) / name, allow_pickle=False)[key]
 
 
+INTENSITIES: dict[str, Callable[[int], Case]] = {
+    "compound": compound,
+    "compound-666": lambda seed: compound(seed, 666),
+    "gaussian": gaussian,
+    "gamma": gamma,
+}
+
 STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
     "poisson": (20, lambda seed: zito(seed, 100, 0.0)),
     "overdispersed": (20, lambda seed: zito(seed, 200, 0.15)),
@@ -154,13 +161,10 @@ STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
     **{f"catalogue-{k}": (10 if k == 20 else 5, lambda seed, k=k: landy(seed, k)) for k in range(20, 0, -1)},
     "nothing": (20, nothing),
     "independent": (20, independent),
-    "compound": (20, compound),
-    "compound-666": (20, lambda seed: compound(seed, 666)),
-    "gaussian": (20, gaussian),
-    "gamma": (20, gamma),
+    **{name: (20, make) for name, make in INTENSITIES.items()},
     **{
-        f"{make.__name__}-times-{unit:.0e}": (3, lambda seed, make=make, unit=unit: in_units(make(seed), unit))
-        for make in (compound, gaussian, gamma)
+        f"{name}-times-{unit:.0e}": (3, lambda seed, make=make, unit=unit: in_units(make(seed), unit))
+        for name, make in INTENSITIES.items()
         for unit in (1e-6, 1e6)
     },
     "dependent-groups": (20, lambda seed: dependent(seed, True)),
