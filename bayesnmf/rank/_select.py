@@ -61,8 +61,8 @@ def select_rank(
 ) -> RankSelection:
     """Say how many components X has, from evidence of several kinds that is kept apart.
 
-    1. *Shrinkage*: the mode under `ARD`, from `max_rank` components down. It says where to look. For counts, the mean
-       under `Compressive` beside it.
+    1. *Shrinkage*: the mode under `ARD`, from `max_rank` components down. It says where to look, in the middle where it
+       kept all. For counts, the mean under `Compressive` beside it.
     2. *Evidence*: `Fit.evidence` of `CAVI` without shrinkage, the ELBO with what it lacks by linear response, at these
        ranks and on both sides, until three on each side of the best are lower. Fits also begin at the one with a
        component more, without one of its smallest; where a rank is behind the best by less than starts lie apart
@@ -193,11 +193,13 @@ def _selected(
         posterior = replace(posterior, starts=min(posterior.starts, LARGE_STARTS))
     modes_of = MAP(starts=posterior.starts if large else MODES * posterior.starts)
     noise, modes = choose_noise(table, model, modes_of, seed, work)
+    mode = modes[noise.chosen]
+    begin = max(mode.rank if mode.rank < top else top // 2, 1)  # shrinkage that kept all says nothing
 
     def fits_under(likelihood: Likelihood) -> Fits:
         engine = posterior if has_posterior(likelihood) else MAP(starts=posterior.starts, precision=posterior.precision)
         # of small X all ranks share a program; of a large one padding costs more than to compile a few
-        pad = PAD if large else -(-(max(modes[noise.chosen].rank, 1) + PATIENCE) // PAD) * PAD
+        pad = PAD if large else -(-(begin + PATIENCE) // PAD) * PAD
         return Fits(table, Recipe(replace(model, likelihood=likelihood), engine, seed, pad, is_rough=large), work)
 
     def hold_out(data: Thinned | Crossed, some: list[int]) -> Found:
@@ -205,9 +207,8 @@ def _selected(
         return work.by_rank(name, data.score, some, data.recipe.pad)
 
     own = fits_under(model.likelihood or candidates(table)[noise.chosen])
-    mode = modes[noise.chosen]
     if isinstance(own.recipe.engine, CAVI):
-        fits, best = own.search(ranks, mode.rank, top)
+        fits, best = own.search(ranks, begin, top)
         other = instead(noise, fit_of(fits[best]))
         if other is not None:
             others = fits_under(other)
@@ -225,7 +226,7 @@ def _selected(
             return max(found, key=lambda k: float(found[k].values.sum()))
 
         least = max(model.known_rows, 1)
-        found, best = look_around(lambda some: hold_out(data, some), best_held_out, ranks, mode.rank, least, top)
+        found, best = look_around(lambda some: hold_out(data, some), best_held_out, ranks, begin, least, top)
         fits, answers = own.at(list(found)), {}
     held = {"held_out": Held.of(found)}
     crossed = Crossed(table, own.recipe.rough)
