@@ -18,7 +18,7 @@ from bayesnmf.rank import _work
 from bayesnmf.rank._fits import COLUMNS, OF_STARTS, Fits, _could_be_best, _evidence, score
 from bayesnmf.rank._held_out import Crossed, thinned
 from bayesnmf.rank._noise import LEAST_ADDED, _adds, _gain, candidates, instead
-from bayesnmf.rank._search import ROUND, Descent, Found, Restarts, best_of, without_one
+from bayesnmf.rank._search import ROUND, Descent, Found, Restarts, least_near_best, without_one
 from bayesnmf.rank._select import _dense
 from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
 from bayesnmf.rank._structure import residual_correlation, structure
@@ -255,8 +255,8 @@ def test_a_greater_number_must_be_better_by_20_to_1(selections: list[Any]) -> No
     above = found.table["evidence"][4]
     for gain, best in ((2.9, 3), (3.1, 4)):
         scores = {3: above - gain, 4: above, 5: above - 1.0, 2: -np.inf}
-        assert best_of(scores) == best
-    assert best_of({2: -np.inf, 1: -np.inf}) == 1
+        assert least_near_best(scores) == best
+    assert least_near_best({2: -np.inf, 1: -np.inf}) == 1
     table = found.table.copy()
     table.loc[4, "evidence"] = table["evidence"][3] + 2.94
     close = dataclasses.replace(found, table=table)

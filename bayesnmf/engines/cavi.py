@@ -117,7 +117,7 @@ class CAVI:
         """Fit a resolved model, components padded to a multiple of `pad`.
 
         `fixed` keeps the posterior of H and all that was learned: projection. With `trials` the starts are the best of
-        so many times as many, after `TRIAL` sweeps of each.
+        so many times as many, after `TRIAL` sweeps of each that are not counted among their steps.
         """
         self.check(model.parts[0])
         with jax.enable_x64(self.precision == "float64"):

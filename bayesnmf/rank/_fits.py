@@ -15,7 +15,7 @@ from .._random import key_of
 from ..engines import CAVI
 from ..posterior import Posterior
 from ..result import Fit
-from ._search import Descent, Found, Restarts, best_of, look_around, without_one
+from ._search import Descent, Found, Restarts, least_near_best, look_around, without_one
 from ._stability import bic, cophenetic, reconstruction_error, silhouette
 from ._work import Done, Init, Recipe, Work
 
@@ -131,8 +131,8 @@ def _could_be_best(found: Found) -> set[int]:
 
 
 def best_rank(found: Found) -> int:
-    """Return the best rank by what decides."""
-    return best_of(score(found)[1])
+    """Return the answer: the least rank near the best score."""
+    return least_near_best(score(found)[1])
 
 
 def score(found: Found) -> tuple[str, dict[int, float]]:

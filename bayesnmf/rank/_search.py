@@ -21,9 +21,10 @@ LEAD = 3.0
 Found = dict[int, Done]
 
 
-def best_of(scores: dict[int, float]) -> int:
+def least_near_best(scores: dict[int, float]) -> int:
     """Return the least rank that is behind the best score by no more than `LEAD`."""
-    return min(k for k in scores if scores[k] >= max(scores.values()) - LEAD)
+    enough = max(scores.values()) - LEAD
+    return min(k for k in scores if scores[k] >= enough)
 
 
 def look_around(

@@ -27,7 +27,7 @@ from ._fits import COLUMNS, Fits, score
 from ._held_out import Crossed, Held, Thinned
 from ._inclusion import included
 from ._noise import LEAST_GAIN, candidates, choose_noise, compressed, instead
-from ._search import PATIENCE, Found, best_of, look_around
+from ._search import PATIENCE, Found, least_near_best, look_around
 from ._selection import Noise, RankSelection
 from ._stability import RESAMPLES, elbow, resampled
 from ._structure import structure
@@ -218,7 +218,10 @@ def _selected(
                 own, fits, best, noise = others, its_fits, its_best, Noise(others.noise, own.noise, gain)
         near = [k for k in fits if not large or abs(k - best) <= PATIENCE]
         found = hold_out(Thinned(table, fit_of(fits[best]), own.recipe.rough), near)
-        answers = {score(fits)[0]: best, "elbo": best_of({k: float(done.values[1]) for k, done in fits.items()})}
+        answers = {
+            score(fits)[0]: best,
+            "elbo": least_near_best({k: float(done.values[1]) for k, done in fits.items()}),
+        }
     else:
         data = Thinned(table, mode, own.recipe.rough)
 
