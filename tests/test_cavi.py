@@ -29,7 +29,6 @@ from bayesnmf._input import read
 from bayesnmf._resolve import resolve
 from bayesnmf.engines._families import Conditional, Dirichlets, Gammas
 from bayesnmf.engines._prepare import dense_rows
-from bayesnmf.engines.cavi import TRIAL
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -416,17 +415,3 @@ def test_shapes_that_are_learned_last_lead_to_one_optimum_from_every_start() -> 
         free.append(fit_starts(table, bn.Model(12), engine, seed, begin)[0].elbo)
     assert np.ptp(held) < 1
     assert np.ptp(free) > 10
-
-
-def test_the_best_of_short_runs_go_on() -> None:
-    """The ELBO never falls, so that both end above the two best of eight; the first two by themselves do not."""
-    X = np.random.default_rng(3).poisson(0.3, (60, 30))
-    table, model = read(X), bn.Model(4, bn.Poisson(), W=bn.Exponential(), H=bn.Exponential())
-
-    def run(starts: int, max_steps: int, **options: Any) -> np.ndarray:
-        endless = bn.CAVI(starts=starts, max_steps=max_steps, tol=0.0, residual_tol=0.0, precision="float64")
-        return fit_starts(table, model, endless, 0, **options)[1].info.objective
-
-    best = np.sort(run(8, TRIAL))[:2]
-    assert np.all(run(2, TRIAL, trials=4) < best)
-    assert np.all(run(2, 2 * TRIAL) > best[1])

@@ -18,7 +18,7 @@ from bayesnmf.rank import _work
 from bayesnmf.rank._fits import COLUMNS, OF_STARTS, Fits, _could_be_best, _evidence, score
 from bayesnmf.rank._held_out import Crossed, thinned
 from bayesnmf.rank._noise import LEAST_ADDED, _adds, _gain, candidates, instead
-from bayesnmf.rank._search import ROUND, Descent, Found, Restarts, least_near_best, without_one
+from bayesnmf.rank._search import CHAINS, Chains, Descent, least_near_best, without_one
 from bayesnmf.rank._select import _dense
 from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
 from bayesnmf.rank._structure import residual_correlation, structure
@@ -268,7 +268,7 @@ def done(evidence: float, spread: float) -> Done:
     return Done(None, np.r_[evidence, evidence, np.zeros(len(COLUMNS) - 3), spread])
 
 
-def test_ranks_that_could_be_the_best_begin_again_until_a_round_changes_nothing() -> None:
+def test_ranks_that_could_be_the_best() -> None:
     """2 leads; 3 is behind it by less than its starts lie apart, 4 than those of 2 do; 1 and 6 are not, 7 is no fit."""
     ends = {
         1: (-50.0, 9.0), 2: (-10.0, 6.0), 3: (-30.0, 25.0), 4: (-15.0, 2.0), 6: (-40.0, 25.0), 7: (-np.inf, 20.0),
@@ -276,36 +276,41 @@ def test_ranks_that_could_be_the_best_begin_again_until_a_round_changes_nothing(
     found = {k: done(evidence, spread) for k, (evidence, spread) in ends.items()}
     assert _could_be_best(found) == {2, 3, 4}
     assert _could_be_best({k: found[k] for k in (1, 2, 6)}) == set()
-    asked: list[list[tuple[int, int]]] = []
-
-    def step(fits: list[tuple[int, int]], found: Found) -> set[int]:
-        asked.append(fits)
-        if len(asked) > 1:
-            return set()
-        found[3] = done(-5.0, 25.0)
-        return {3}
-
-    restart = Restarts(step, _could_be_best)
-    assert [restart(found) for _ in range(3)] == [True, False, False]
-    assert asked[0] == [(k, number) for k in (2, 3, 4) for number in range(ROUND)]
-    assert asked[1] == [(3, ROUND + number) for number in range(ROUND)]
-    assert len(asked) == 2
 
 
-def test_a_poor_fit_is_replaced_where_other_starts_could_change_the_answer() -> None:
-    """The right rank as its worst start left it, 30 nats below what was found: it is found again."""
+def test_chains_go_down_once_through_the_ranks_that_are_open() -> None:
+    """3 gets better, so that 2 is open as well; nothing is asked twice."""
+    found = {k: Done(f"fit {k}", np.zeros(1)) for k in (1, 2, 3, 4)}  # type: ignore[arg-type]
+    asked = []
+
+    def step(k: int, own: Done, above: list[Done] | None) -> tuple[list[Done], Done]:
+        asked.append((k, own.fit, above and [done.fit for done in above]))
+        return [Done(f"chain {k}", own.values)], Done("better 3", own.values) if k == 3 else own  # type: ignore[arg-type]
+
+    chains = Chains(step, lambda found: {3, 4} if found[3].fit == "fit 3" else {2, 3})
+    assert [chains(found) for _ in range(3)] == [True, True, False]
+    assert asked == [(4, "fit 4", None), (3, "fit 3", ["chain 4"]), (2, "fit 2", ["chain 3"])]
+    assert [found[k].fit for k in (1, 2, 3, 4)] == ["fit 1", "fit 2", "better 3", "fit 4"]
+
+
+@pytest.mark.parametrize("from_above", [False, True])
+def test_a_poor_fit_is_replaced_where_other_starts_could_change_the_answer(from_above: bool) -> None:
+    """The right rank as its worst start left it, 30 nats below what was found: chains find it, and go to the end."""
     table = read(counts()[0])
     recipe = Recipe(bn.Model(1, bn.Poisson()), bn.CAVI(starts=2), 0, 8)
     with bars(False) as shown:
         fits = Fits(table, recipe, Work(None, shown))
-        found = fits.at([2, 3])
-        right = found[3].values
-        planted = right.copy()
+        found = fits.at([3, 4])
+        right, above = found[3], [found[4]] * CHAINS if from_above else None
+        planted = right.values.copy()
         planted[:2] -= 30
-        found[3] = Done(found[3].fit, planted)
-        assert fits._again([(3, number) for number in range(ROUND)], found) == {3}
-    assert found[3].values[0] == pytest.approx(right[0], abs=1)
-    np.testing.assert_array_equal(found[3].values[-OF_STARTS:], right[-OF_STARTS:])
+        chains, better = fits._again(3, Done(right.fit, planted), above)
+        _, own = fits._again(3, right, above)
+    assert own is right
+    assert len(chains) == CHAINS
+    assert better.values[0] == pytest.approx(right.values[0], abs=0.1)
+    assert max(done.values[0] for done in chains) == pytest.approx(right.values[0], abs=2)
+    np.testing.assert_array_equal(better.values[-OF_STARTS:], planted[-OF_STARTS:])
 
 
 def test_starts_from_above_lack_one_of_the_smallest_and_keep_what_is_known() -> None:

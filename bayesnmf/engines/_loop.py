@@ -54,7 +54,7 @@ def iterate(
     info: Info,
     tolerance: Tolerance,
     every: int,
-    max_steps: int | Array,
+    max_steps: int,
 ) -> tuple[State, Info]:
     """Step until converged, `max_steps`, or an objective that is not finite (the last finite state is kept).
 

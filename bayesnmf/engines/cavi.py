@@ -41,9 +41,6 @@ With sparse priors the way leads past saddles: three of 200 starts ended at one 
 no digits left on large data.
 """
 
-TRIAL = 40
-"""Sweeps after which the starts that go on are chosen, where more are tried: their order is mostly that of the end."""
-
 WARM_UP = 50
 """Multiplicative updates before the first sweep: at the prior mean all components are alike."""
 
@@ -112,17 +109,15 @@ class CAVI:
         init: tuple[np.ndarray, np.ndarray] | None = None,
         fixed: Beliefs | None = None,
         pad: int = PAD,
-        trials: int = 1,
     ) -> EngineResult:
         """Fit a resolved model, components padded to a multiple of `pad`.
 
-        `fixed` keeps the posterior of H and all that was learned: projection. With `trials` the starts are the best of
-        so many times as many, after `TRIAL` sweeps of each that are not counted among their steps.
+        `fixed` keeps the posterior of H and all that was learned: projection.
         """
         self.check(model.parts[0])
         with jax.enable_x64(self.precision == "float64"):
             task = _Task(self, model, table, fixed, pad)
-            course = task.run(key, init, trials)
+            course = task.run(key, init)
             result = task.result(course)
         free = fixed is None and not task.endless and any(name.startswith("shape") for name in result.learned)
         return result._replace(at_shapes=partial(task.at_shapes, course, result.best)) if free else result
@@ -175,12 +170,12 @@ class _Task:
             fixed is None,
         )  # fmt: skip
 
-    def run(self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None, trials: int = 1) -> Course:
+    def run(self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None) -> Course:
         """Run all starts."""
         ready, engine = self.prepared, self.engine
         n, m = self.table.shape
         if init is None:
-            W, H = (a * ready.size for a in draw_starts(key, trials * engine.starts, n, m, ready.k))
+            W, H = (a * ready.size for a in draw_starts(key, engine.starts, n, m, ready.k))
         else:
             W, H = (np.asarray(a, float).reshape(-1, *a.shape[-2:]) / ready.side_unit for a in init)
         factors = tuple(ready.array(a) for a in ready.pad(W, H))
@@ -193,8 +188,7 @@ class _Task:
             )  # fmt: skip
         held = init is None and not self.endless and any(name.startswith("shape") for name in self.problem.learned)
         self.problem = replace(self.problem, held=jnp.asarray(held))
-        states = self._begun(first, factors, trials)
-        course = self._sweep_on(states, None, correct=False)
+        course = self._sweep_on(begin_starts(self.problem, self._point(), first, factors), None, correct=False)
         if held:
             self.problem, steps = replace(self.problem, held=jnp.asarray(False)), course.info.steps
             course = self._sweep_on(course.state, None, correct=False)
@@ -202,22 +196,6 @@ class _Task:
         if self.fixed is not None or self.endless:
             return course
         return self._to_the_end(course, best_of(np.asarray(course.info.objective, float)))
-
-    def _begun(self, first: Beliefs, factors: tuple[Array, ...], trials: int) -> Beliefs:
-        """Return the beliefs that all starts go on from: with trials, the best of them after `TRIAL` sweeps.
-
-        As many at a time as go on, which then share what is compiled.
-        """
-        point = self._point()
-        if trials == 1:
-            return begin_starts(self.problem, point, first, factors)
-        tried = [
-            self._sweep_on(begin_starts(self.problem, point, first, some), None, correct=False, most=TRIAL)
-            for some in zip(*(np.split(np.asarray(a), trials) for a in factors), strict=True)
-        ]
-        course = jax.tree.map(lambda *parts: np.concatenate(parts), *tried)
-        best = np.argsort(course.info.objective, kind="stable")[: self.engine.starts]
-        return jax.tree.map(lambda a: a[best], course.state)
 
     def at_shapes(self, course: Course, best: int, shapes: dict[Side, float], trial: bool) -> EngineResult:
         """Return what the best start leads to with these shapes of its priors, by the same programs.
@@ -242,9 +220,7 @@ class _Task:
         course = self._go_on(course, best, correct=False)
         return self._go_on(course, best, correct=True) if self.prepared.likelihood.learned else course
 
-    def _sweep_on(
-        self, states: Beliefs, best: int | None, correct: bool, tighter: float = TIGHTER, most: int | None = None
-    ) -> Course:
+    def _sweep_on(self, states: Beliefs, best: int | None, correct: bool, tighter: float = TIGHTER) -> Course:
         """Sweep from all starts; or from the best one to a tighter tolerance, while the others end at once."""
         ready, engine = self.prepared, self.engine
         count = len(jax.tree.leaves(states)[0])
@@ -256,9 +232,8 @@ class _Task:
 
         tolerance = Tolerance(by_start(engine.tol), by_start(engine.residual_tol), ready.array(scale))
         course = sweep_on(
-            self.problem, states, tolerance, jnp.asarray(correct), jnp.int32(most or engine.max_steps),
-            checks=-(-engine.max_steps // engine.check_every), every=engine.check_every,
-        )  # fmt: skip
+            self.problem, states, tolerance, jnp.asarray(correct), max_steps=engine.max_steps, every=engine.check_every
+        )
         return jax.tree.map(np.asarray, course)
 
     def _go_on(self, course: Course, best: int, correct: bool, tighter: float = TIGHTER) -> Course:
@@ -393,14 +368,13 @@ def learned_parameters(model: Model) -> tuple[str, ...]:
     return tuple(learned)
 
 
-@partial(jax.jit, static_argnames=("checks", "every"))
+@partial(jax.jit, static_argnames=("max_steps", "every"))
 def sweep_on(
-    problem: Variational, states: Beliefs, tolerance: Tolerance, correct: Array, most: Array, *, checks: int, every: int
+    problem: Variational, states: Beliefs, tolerance: Tolerance, correct: Array, *, max_steps: int, every: int
 ) -> Course:
-    """Sweep from every start (leading axis of states and tolerances) until it has converged, or `most` times.
+    """Sweep from every start (leading axis of states and tolerances) until it has converged.
 
-    The trace has room for `checks`. `correct` says whether learned noise is corrected for the degrees of freedom that W
-    and H spend.
+    `correct` says whether learned noise is corrected for the degrees of freedom that W and H spend.
     """
 
     def one(given: tuple[Beliefs, Tolerance]) -> Course:
@@ -430,10 +404,10 @@ def sweep_on(
             way = Way(way.before, way.last, now, new, elbo, residual, length, longest)
             return way, -elbo, jnp.where(better, moved, jnp.inf)
 
-        begin = start_info(jnp.full_like(tolerance.scale, jnp.inf), jnp.int32(RUNNING), checks)
+        begin = start_info(jnp.full_like(tolerance.scale, jnp.inf), jnp.int32(RUNNING), -(-max_steps // every))
         lowest = -begin.objective
         way = Way(state, state, state, state, lowest, -lowest, jnp.ones_like(lowest), jnp.full_like(lowest, FIRST))
-        way, info = iterate(step, check, way, begin, tolerance, every, most)
+        way, info = iterate(step, check, way, begin, tolerance, every, max_steps)
         return Course(way.best, info._replace(residual=way.residual))
 
     given = (states, tolerance)

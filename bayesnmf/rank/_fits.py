@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import lgamma
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,9 +14,9 @@ from .._random import key_of
 from ..engines import CAVI
 from ..posterior import Posterior
 from ..result import Fit
-from ._search import Descent, Found, Restarts, least_near_best, look_around, without_one
+from ._search import CHAINS, Chains, Descent, Found, least_near_best, look_around, without_one
 from ._stability import bic, cophenetic, reconstruction_error, silhouette
-from ._work import Done, Init, Recipe, Work
+from ._work import Done, Init, Recipe, Work, fit_of
 
 MOST_WORK = 1e12
 """Operations of a linear response up to which the evidence decides; for larger X the ELBO does."""
@@ -30,9 +29,6 @@ MOST_CORRECTION = 1.2
 
 WORTH = 1.0
 """Nats by which a fit from the rank above, or from other random starts, must be better to take a fit's place."""
-
-TRIALS = 8
-"""Short runs for each of the other random starts, of which the best go on."""
 
 COLUMNS = ("evidence", "elbo", "error", "bic", "starts", "cophenetic", "silhouette", "spread")
 """What a fit with some number of components says, and last how its random starts agree."""
@@ -61,17 +57,17 @@ class Fits:
     def search(self, ranks: list[int] | None, start: int, top: int) -> tuple[Found, int]:
         """Return the fits round the best rank, and that rank."""
         least = max(self.recipe.model.known_rows, 1)
-        descend, restart = Descent(self._lower), Restarts(self._again, _could_be_best)
+        descend, again = Descent(self._lower), Chains(self._again, _could_be_best)
 
         def improve(found: Found) -> None:
             descend(found)
-            while not self.recipe.is_rough and restart(found):
+            while not self.recipe.is_rough and again(found):
                 descend(found)
 
         return look_around(self.at, best_rank, ranks, start, least, top, improve)
 
-    def _fit(self, k: int, init: Init = None, **options: Any) -> Done:
-        fit, result = self.recipe.fit(self.table, k, init, **options)
+    def _fit(self, k: int, init: Init = None) -> Done:
+        fit, result = self.recipe.fit(self.table, k, init)
         evidence = elbo = np.nan
         if isinstance(self.recipe.engine, CAVI):
             elbo, evidence = fit.elbo + lgamma(k - fit.model.known_rows + 1), _evidence(fit)
@@ -82,23 +78,25 @@ class Fits:
         )  # fmt: skip
         return Done(fit, np.array(values))
 
-    def _again(self, fits: list[tuple[int, int]], found: Found) -> set[int]:
-        """Fit from other random starts, (rank, number) each, put what is better in place; return ranks that changed."""
-        names = {f"{k}-{number}": (k, number) for k, number in fits}
+    def _again(self, k: int, own: Done, above: list[Done] | None) -> tuple[list[Done], Done]:
+        """Return rough fits, each the better of one from random starts and one from above; and what takes its place."""
+        seeds = [jax.random.fold_in(key_of(self.recipe.seed), chain) for chain in range(CHAINS)]
+        inits: list[Init] = [None] * CHAINS
+        inits += [without_one(fit_of(done), self.recipe.engine.starts) for done in above or []]
+        names = {f"{k}-{number}": number for number in range(len(inits))}
 
-        def fit(name: str) -> Done:
-            k, number = names[name]
-            key = jax.random.fold_in(key_of(self.recipe.seed), number)
-            return replace(self, recipe=replace(self.recipe, seed=key))._fit(k, trials=TRIALS)
+        def fit(name: str, is_rough: bool) -> Done:
+            number = names[name]
+            recipe = replace(self.recipe, seed=seeds[number % CHAINS], is_rough=is_rough)
+            return replace(self, recipe=recipe)._fit(k, inits[number])
 
-        changed = set()
-        for name, new in self.work.run(f"other starts, {self.noise}", fit, names).items():
-            k, _ = names[name]
-            better = _instead(found[k], new)
-            if better is not None:
-                found[k] = better
-                changed.add(k)
-        return changed
+        rough = self.work.run(f"other starts, {self.noise}", lambda name: fit(name, True), names)
+        best = max(rough, key=lambda name: _score_of(rough[name]))
+        if _instead(own, rough[best]) is not None:
+            to_the_end = self.work.run(f"the best of them, {self.noise}", lambda name: fit(name, False), [best])
+            own = _instead(own, to_the_end[best]) or own
+        fits = list(rough.values())
+        return [max(fits[chain::CHAINS], key=_score_of) for chain in range(CHAINS)], own
 
     def _lower(self, name: str, k: int, above: Fit, own: Done) -> Done:
         """Return what the fit above leads to without one of its components; no fit where that is not better."""
@@ -110,10 +108,14 @@ class Fits:
         return self.work.run(f"one component fewer, {self.noise}", fit, [name])[name]
 
 
+def _score_of(done: Done) -> float:
+    """Return the evidence; the ELBO where X is too large for it."""
+    return float(done.values[int(np.isnan(done.values[0]))])
+
+
 def _instead(own: Done, new: Done) -> Done | None:
     """Return a new fit where it is better than the own one, which goes on to say how random starts agree."""
-    column = int(np.isnan(own.values[0]))
-    if not new.values[column] > own.values[column] + WORTH:
+    if not _score_of(new) > _score_of(own) + WORTH:
         return None
     return Done(new.fit, np.r_[new.values[:-OF_STARTS], own.values[-OF_STARTS:]])
 

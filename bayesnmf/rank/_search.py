@@ -12,8 +12,8 @@ from ._work import Done, fit_of
 PATIENCE = 3
 """How many ranks beyond the best one are looked at on either side."""
 
-ROUND = 4
-"""Fits from other random starts at a time."""
+CHAINS = 10
+"""How often ranks that could be the best are fitted again."""
 
 LEAD = 3.0
 """Nats by which a rank must be better than all smaller ones: 20 to 1, strong evidence (Kass and Raftery 1995)."""
@@ -79,28 +79,28 @@ class Descent:
                 found[k] = done
 
 
-class Restarts:
-    """Fits ranks that could still be the best from other random starts, until a round of them changes nothing.
+class Chains:
+    """Fits ranks that could still be the best again, from other random starts and each time from the rank above too.
 
-    Where starts end further apart than a rank is behind the best, which of the two leads is chance. `step` is
-    given ranks with numbers of fits, and returns at which ranks it put a better fit in place.
+    Where starts end further apart than a rank is behind the best, which of the two leads is chance. `step` is given a
+    rank, what is there, and the chains' fits of the rank above where there are any; it returns those of this rank, and
+    what is to take the place of what is there.
     """
 
-    def __init__(self, step: Callable[[list[tuple[int, int]], Found], set[int]], open_of: Callable[[Found], set[int]]):
+    def __init__(
+        self,
+        step: Callable[[int, Done, list[Done] | None], tuple[list[Done], Done]],
+        open_of: Callable[[Found], set[int]],
+    ):
         self.step, self.open_of = step, open_of
-        self.fits: dict[int, int] = {}
-        self.settled: set[int] = set()
+        self.fits: dict[int, list[Done]] = {}
 
     def __call__(self, found: Found) -> bool:
-        """Make a round, and return whether it changed anything."""
-        ranks = sorted(self.open_of(found) - self.settled)
-        if not ranks:
-            return False
-        begun = {k: self.fits.get(k, 0) for k in ranks}
-        self.fits |= {k: first + ROUND for k, first in begun.items()}
-        changed = self.step([(k, first + i) for k, first in begun.items() for i in range(ROUND)], found)
-        self.settled |= set(ranks) - changed
-        return bool(changed)
+        """Put better fits in the place of those that were found, and return whether there was anything to do."""
+        ranks = sorted(self.open_of(found) - self.fits.keys(), reverse=True)
+        for k in ranks:
+            self.fits[k], found[k] = self.step(k, found[k], self.fits.get(k + 1))
+        return bool(ranks)
 
 
 def without_one(fit: Fit, starts: int) -> tuple[np.ndarray, np.ndarray]:
