@@ -15,7 +15,7 @@ from bayesnmf._fit import fit_starts
 from bayesnmf._input import read
 from bayesnmf._runs import bars
 from bayesnmf.rank import _work
-from bayesnmf.rank._fits import COLUMNS, OF_STARTS, Fits, _could_be_best, _evidence, score
+from bayesnmf.rank._fits import COLUMNS, OF_FIT, Fits, _could_be_best, _evidence, score
 from bayesnmf.rank._held_out import Crossed, thinned
 from bayesnmf.rank._noise import LEAST_ADDED, _adds, _gain, candidates, instead
 from bayesnmf.rank._search import CHAINS, Chains, Descent, least_near_best, without_one
@@ -310,7 +310,7 @@ def test_a_poor_fit_is_replaced_where_other_starts_could_change_the_answer(from_
     assert len(chains) == CHAINS
     assert better.values[0] == pytest.approx(right.values[0], abs=0.1)
     assert max(done.values[0] for done in chains) == pytest.approx(right.values[0], abs=2)
-    np.testing.assert_array_equal(better.values[-OF_STARTS:], planted[-OF_STARTS:])
+    np.testing.assert_array_equal(better.values[len(OF_FIT) :], planted[len(OF_FIT) :])
 
 
 def test_starts_from_above_lack_one_of_the_smallest_and_keep_what_is_known() -> None:

@@ -30,11 +30,10 @@ MOST_CORRECTION = 1.2
 WORTH = 1.0
 """Nats by which a fit from the rank above, or from other random starts, must be better to take a fit's place."""
 
-COLUMNS = ("evidence", "elbo", "error", "bic", "starts", "cophenetic", "silhouette", "spread")
-"""What a fit with some number of components says, and last how its random starts agree."""
-
-OF_STARTS = 4
-"""Columns that speak of random starts."""
+OF_FIT = ("evidence", "elbo", "error", "bic")
+OF_STARTS = ("starts", "cophenetic", "silhouette", "spread")
+COLUMNS = OF_FIT + OF_STARTS
+"""What a fit with some number of components says, and how its random starts agree."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Fits:
 
     def at(self, ranks: list[int]) -> Found:
         """Return the fits from random starts, with their lines of the table."""
-        return self.work.by_rank(f"ranks, {self.noise}", self._fit, ranks, self.recipe.pad)
+        return self.work.by_rank(f"ranks, {self.noise}", self._begin, ranks, self.recipe.pad)
 
     def search(self, ranks: list[int] | None, start: int, top: int) -> tuple[Found, int]:
         """Return the fits round the best rank, and that rank."""
@@ -66,17 +65,23 @@ class Fits:
 
         return look_around(self.at, best_rank, ranks, start, least, top, improve)
 
-    def _fit(self, k: int, init: Init = None) -> Done:
-        fit, result = self.recipe.fit(self.table, k, init)
-        evidence = elbo = np.nan
-        if isinstance(self.recipe.engine, CAVI):
-            elbo, evidence = fit.elbo + lgamma(k - fit.model.known_rows + 1), _evidence(fit)
-        values = (
-            evidence, elbo, reconstruction_error(fit, self.table), bic(fit, self.table),
+    def _begin(self, k: int) -> Done:
+        fit, result = self.recipe.fit(self.table, k)
+        agree = (
             np.min(fit.agreement.recurrence), cophenetic(result.W, result.H), silhouette(result.H, result.best),
             np.ptp(result.info.objective),
         )  # fmt: skip
-        return Done(fit, np.array(values))
+        return Done(fit, np.r_[self._says(fit), agree])
+
+    def _fit(self, k: int, init: Init) -> Done:
+        fit, _ = self.recipe.fit(self.table, k, init)
+        return Done(fit, self._says(fit))
+
+    def _says(self, fit: Fit) -> np.ndarray:
+        evidence = elbo = np.nan
+        if isinstance(self.recipe.engine, CAVI):
+            elbo, evidence = fit.elbo + lgamma(fit.rank - fit.model.known_rows + 1), _evidence(fit)
+        return np.array([evidence, elbo, reconstruction_error(fit, self.table), bic(fit, self.table)])
 
     def _again(self, k: int, own: Done, above: list[Done] | None) -> tuple[list[Done], Done]:
         """Return rough fits, each the better of one from random starts and one from above; and what takes its place."""
@@ -117,7 +122,7 @@ def _instead(own: Done, new: Done) -> Done | None:
     """Return a new fit where it is better than the own one, which goes on to say how random starts agree."""
     if not _score_of(new) > _score_of(own) + WORTH:
         return None
-    return Done(new.fit, np.r_[new.values[:-OF_STARTS], own.values[-OF_STARTS:]])
+    return Done(new.fit, np.r_[new.values[: len(OF_FIT)], own.values[len(OF_FIT) :]])
 
 
 def _could_be_best(found: Found) -> set[int]:

@@ -12,7 +12,7 @@ from ._work import Done, fit_of
 PATIENCE = 3
 """How many ranks beyond the best one are looked at on either side."""
 
-CHAINS = 10
+CHAINS = 20
 """How often ranks that could be the best are fitted again."""
 
 LEAD = 3.0

@@ -58,17 +58,24 @@ def elbow(ranks: np.ndarray, error: np.ndarray) -> int:
 
 
 def cophenetic(W: np.ndarray, H: np.ndarray) -> float:
-    """Return the cophenetic correlation of how starts cluster samples by their greatest part (Brunet et al. 2004)."""
+    """Return the cophenetic correlation of how starts cluster samples by their greatest part (Brunet et al. 2004).
+
+    NaN where SciPy orders ties so that its tree is none. Distances are counts of starts, whose means differ less by
+    rounding than those of shares.
+    """
     from scipy.cluster.hierarchy import average, cophenet
     from scipy.spatial.distance import squareform
 
     share = W * H.sum(2)[:, None]
     own = share.argmax(2)[:, np.linspace(0, W.shape[1] - 1, min(W.shape[1], MOST_SAMPLES)).astype(int)]
-    apart = 1 - np.mean(own[:, :, None] == own[:, None, :], 0)
+    apart = np.sum(own[:, :, None] != own[:, None, :], 0, dtype=float)
     distance = squareform(apart, checks=False)
     if len(distance) == 0 or np.ptp(distance) == 0:
         return 1.0
-    return float(cophenet(average(distance), distance)[0])
+    try:
+        return float(cophenet(average(distance), distance)[0])
+    except ValueError:
+        return np.nan
 
 
 def silhouette(H: np.ndarray, best: int) -> float:
