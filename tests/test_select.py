@@ -278,18 +278,20 @@ def test_ranks_that_could_be_the_best() -> None:
     assert _could_be_best({k: found[k] for k in (1, 2, 6)}) == set()
 
 
-def test_chains_go_down_once_through_the_ranks_that_are_open() -> None:
-    """3 gets better, so that 2 is open as well; nothing is asked twice."""
-    found = {k: Done(f"fit {k}", np.zeros(1)) for k in (1, 2, 3, 4)}  # type: ignore[arg-type]
+def test_chains_begin_above_the_ranks_that_are_open_and_go_down_once() -> None:
+    """3 gets better, so that 2 is open as well, and 1 is not; nothing is asked twice."""
+    found = {k: Done(f"fit {k}", np.zeros(1)) for k in (1, 2, 3, 4, 6)}  # type: ignore[arg-type]
     asked = []
 
     def step(k: int, own: Done, above: list[Done] | None) -> tuple[list[Done], Done]:
         asked.append((k, own.fit, above and [done.fit for done in above]))
         return [Done(f"chain {k}", own.values)], Done("better 3", own.values) if k == 3 else own  # type: ignore[arg-type]
 
-    chains = Chains(step, lambda found: {3, 4} if found[3].fit == "fit 3" else {2, 3})
+    chains = Chains(step, lambda found: {3, 6} if found[3].fit == "fit 3" else {2, 3})
     assert [chains(found) for _ in range(3)] == [True, True, False]
-    assert asked == [(4, "fit 4", None), (3, "fit 3", ["chain 4"]), (2, "fit 2", ["chain 3"])]
+    assert asked == [
+        (6, "fit 6", None), (4, "fit 4", None), (3, "fit 3", ["chain 4"]), (2, "fit 2", ["chain 3"]),
+    ]  # fmt: skip
     assert [found[k].fit for k in (1, 2, 3, 4)] == ["fit 1", "fit 2", "better 3", "fit 4"]
 
 

@@ -84,24 +84,21 @@ class Fits:
         return np.array([evidence, elbo, reconstruction_error(fit, self.table), bic(fit, self.table)])
 
     def _again(self, k: int, own: Done, above: list[Done] | None) -> tuple[list[Done], Done]:
-        """Return rough fits, each the better of one from random starts and one from above; and what takes its place."""
-        seeds = [jax.random.fold_in(key_of(self.recipe.seed), chain) for chain in range(CHAINS)]
-        inits: list[Init] = [None] * CHAINS
-        inits += [without_one(fit_of(done), self.recipe.engine.starts) for done in above or []]
-        names = {f"{k}-{number}": number for number in range(len(inits))}
+        """Return rough fits, from random starts or from those above; and the best to the end, if it is better."""
+        chains = {f"{k}-{chain}": chain for chain in range(CHAINS)}
 
         def fit(name: str, is_rough: bool) -> Done:
-            number = names[name]
-            recipe = replace(self.recipe, seed=seeds[number % CHAINS], is_rough=is_rough)
-            return replace(self, recipe=recipe)._fit(k, inits[number])
+            chain = chains[name]
+            init = None if above is None else without_one(fit_of(above[chain]), self.recipe.engine.starts)
+            key = jax.random.fold_in(key_of(self.recipe.seed), chain)
+            return replace(self, recipe=replace(self.recipe, seed=key, is_rough=is_rough))._fit(k, init)
 
-        rough = self.work.run(f"other starts, {self.noise}", lambda name: fit(name, True), names)
+        rough = self.work.run(f"other starts, {self.noise}", lambda name: fit(name, True), chains)
         best = max(rough, key=lambda name: _score_of(rough[name]))
         if _instead(own, rough[best]) is not None:
             to_the_end = self.work.run(f"the best of them, {self.noise}", lambda name: fit(name, False), [best])
             own = _instead(own, to_the_end[best]) or own
-        fits = list(rough.values())
-        return [max(fits[chain::CHAINS], key=_score_of) for chain in range(CHAINS)], own
+        return list(rough.values()), own
 
     def _lower(self, name: str, k: int, above: Fit, own: Done) -> Done:
         """Return what the fit above leads to without one of its components; no fit where that is not better."""

@@ -80,7 +80,7 @@ class Descent:
 
 
 class Chains:
-    """Fits ranks that could still be the best again, from other random starts and each time from the rank above too.
+    """Fits ranks that could still be the best again, by chains: random starts one rank above, and down from there.
 
     Where starts end further apart than a rank is behind the best, which of the two leads is chance. `step` is given a
     rank, what is there, and the chains' fits of the rank above where there are any; it returns those of this rank, and
@@ -97,8 +97,9 @@ class Chains:
 
     def __call__(self, found: Found) -> bool:
         """Put better fits in the place of those that were found, and return whether there was anything to do."""
-        ranks = sorted(self.open_of(found) - self.fits.keys(), reverse=True)
-        for k in ranks:
+        ranks = self.open_of(found) - self.fits.keys()
+        above = {k + 1 for k in ranks} & found.keys() - self.fits.keys()
+        for k in sorted(ranks | above, reverse=True):
             self.fits[k], found[k] = self.step(k, found[k], self.fits.get(k + 1))
         return bool(ranks)
 
