@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from helpers import recovered
+from scipy.cluster.hierarchy import average
 
 import bayesnmf as bn
 from bayesnmf._fit import fit_starts
@@ -455,6 +456,16 @@ def test_what_the_literature_reads_is_computed_as_it_says() -> None:
     assert cophenetic(np.repeat(W, 3, 0), np.repeat(H, 3, 0)) == pytest.approx(1.0)
     mixed = np.concatenate([W, W[:, [2, 0, 4, 1, 3, 5]]])
     assert cophenetic(mixed, np.repeat(H, 2, 0)) < 1
+
+
+def test_a_tree_that_is_none_loses_no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else depends on the cophenetic correlation."""
+    W, H = np.random.default_rng(0).gamma(1.0, 1.0, (5, 30, 3)), np.ones((5, 3, 4))
+    assert 0 < cophenetic(W, H) < 1
+    tree = average(np.arange(1.0, 436.0))
+    tree[5, 0] = tree[4, 0]
+    monkeypatch.setattr("scipy.cluster.hierarchy.average", lambda distance: tree)
+    assert np.isnan(cophenetic(W, H))
     parts = np.eye(3)[None] + 1e-3
     assert silhouette(np.concatenate([parts, parts[:, ::-1]]), 0) == pytest.approx(1.0)
     assert np.isnan(silhouette(parts[:, :1], 0))

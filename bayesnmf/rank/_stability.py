@@ -60,8 +60,7 @@ def elbow(ranks: np.ndarray, error: np.ndarray) -> int:
 def cophenetic(W: np.ndarray, H: np.ndarray) -> float:
     """Return the cophenetic correlation of how starts cluster samples by their greatest part (Brunet et al. 2004).
 
-    NaN where SciPy orders ties so that its tree is none. Distances are counts of starts, whose means differ less by
-    rounding than those of shares.
+    Distances are counts of starts. NaN where SciPy's tree is not valid, which was seen once, on 666 samples with ties.
     """
     from scipy.cluster.hierarchy import average, cophenet
     from scipy.spatial.distance import squareform
