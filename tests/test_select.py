@@ -456,6 +456,9 @@ def test_what_the_literature_reads_is_computed_as_it_says() -> None:
     assert cophenetic(np.repeat(W, 3, 0), np.repeat(H, 3, 0)) == pytest.approx(1.0)
     mixed = np.concatenate([W, W[:, [2, 0, 4, 1, 3, 5]]])
     assert cophenetic(mixed, np.repeat(H, 2, 0)) < 1
+    parts = np.eye(3)[None] + 1e-3
+    assert silhouette(np.concatenate([parts, parts[:, ::-1]]), 0) == pytest.approx(1.0)
+    assert np.isnan(silhouette(parts[:, :1], 0))
 
 
 def test_a_tree_that_is_none_loses_no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,9 +469,6 @@ def test_a_tree_that_is_none_loses_no_fit(monkeypatch: pytest.MonkeyPatch) -> No
     tree[5, 0] = tree[4, 0]
     monkeypatch.setattr("scipy.cluster.hierarchy.average", lambda distance: tree)
     assert np.isnan(cophenetic(W, H))
-    parts = np.eye(3)[None] + 1e-3
-    assert silhouette(np.concatenate([parts, parts[:, ::-1]]), 0) == pytest.approx(1.0)
-    assert np.isnan(silhouette(parts[:, :1], 0))
 
 
 def test_large_data_are_fitted_roughly_until_the_answer_is_known(
