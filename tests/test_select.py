@@ -15,11 +15,12 @@ import bayesnmf as bn
 from bayesnmf._fit import fit_starts
 from bayesnmf._input import read
 from bayesnmf._runs import bars
+from bayesnmf.align import cosines
 from bayesnmf.rank import _work
 from bayesnmf.rank._fits import COLUMNS, OF_FIT, Fits, _could_be_best, _evidence, score
 from bayesnmf.rank._held_out import Crossed, thinned
 from bayesnmf.rank._noise import LEAST_ADDED, _adds, _gain, candidates, instead
-from bayesnmf.rank._search import CHAINS, Chains, Descent, least_near_best, without_one
+from bayesnmf.rank._search import CHAINS, Chains, Descent, least_near_best, mixed, without_one
 from bayesnmf.rank._select import _dense
 from bayesnmf.rank._stability import bic, cophenetic, elbow, silhouette
 from bayesnmf.rank._structure import residual_correlation, structure
@@ -270,13 +271,18 @@ def done(evidence: float, spread: float) -> Done:
 
 
 def test_ranks_that_could_be_the_best() -> None:
-    """2 leads; 3 is behind it by less than its starts lie apart, 4 than those of 2 do; 1 and 6 are not, 7 is no fit."""
+    """2 leads; 3 is behind it by less than its starts lie apart, 4 than those of 2 do; 1 and 6 are not. 7 is far.
+
+    A smaller rank that is no fit could be, for nothing is known of it; where anything could, a greater one too.
+    """
     ends = {
         1: (-50.0, 9.0), 2: (-10.0, 6.0), 3: (-30.0, 25.0), 4: (-15.0, 2.0), 6: (-40.0, 25.0), 7: (-np.inf, 20.0),
     }  # fmt: skip
     found = {k: done(evidence, spread) for k, (evidence, spread) in ends.items()}
     assert _could_be_best(found) == {2, 3, 4}
     assert _could_be_best({k: found[k] for k in (1, 2, 6)}) == set()
+    assert _could_be_best({k: found[7] if k == 5 else found[k] for k in (1, 2, 5)}) == set()
+    assert _could_be_best({1: found[7], 2: found[2], 5: found[7]}) == {1, 2, 5}
 
 
 def test_chains_begin_above_the_ranks_that_are_open_and_go_down_once() -> None:
@@ -323,6 +329,54 @@ def test_starts_from_above_lack_one_of_the_smallest_and_keep_what_is_known() -> 
     assert (W.shape, H.shape) == ((3, 60, 2), (3, 2, 24))
     np.testing.assert_array_equal(H[:, 0], np.tile(fit.H[0], (3, 1)))
     np.testing.assert_array_equal(H[:, 1], fit.H[[1, 2, 1]])
+
+
+def test_mixtures_have_each_component_once_some_of_one_fit_and_some_of_another() -> None:
+    """The other fit has the same components in another order, ten times as active, which tells them apart."""
+    X, profiles = counts()
+    one = bn.fit(X, bn.Model(4, bn.Poisson(), known=profiles[:1]), engine=bn.CAVI(starts=1))
+    other = dataclasses.replace(one, W=10 * one.W[:, [0, 3, 1, 2]], H=one.H[[0, 3, 1, 2]])
+    W, H = mixed([one, other], 40, np.random.default_rng(0))
+    factor = np.zeros((40, 4))
+    for start in range(40):
+        own = np.argmax(cosines(H[start], one.H), 1)
+        assert sorted(own) == [0, 1, 2, 3]
+        assert own[0] == 0
+        np.testing.assert_array_equal(H[start], one.H[own])
+        factor[start] = W[start].sum(0) / one.W[:, own].sum(0)
+    taken = np.isclose(factor, 10).sum(1) - np.isclose(factor[:, 0], 10)
+    np.testing.assert_array_equal(np.isclose(factor, 10) | np.isclose(factor, 1), True)
+    assert set(taken) == {1, 2}
+
+
+def test_what_mixtures_lead_to_is_brought_to_the_optimum() -> None:
+    """Two fits of 3 parts, each with another of them flat. One component has nothing to be mixed with."""
+    table = read(counts()[0])
+    with bars(False) as shown:
+        fits = Fits(table, Recipe(bn.Model(1, bn.Poisson()), bn.CAVI(starts=2), 0, 8), Work(None, shown))
+        right = fits.at([3])[3]
+        flat = [
+            dataclasses.replace(right.fit, H=np.where(np.arange(3)[:, None] == j, 1 / 24, right.fit.H)) for j in (0, 1)
+        ]
+        found = fits._mixed(3, [Done(fit, right.values - 30) for fit in flat])
+        assert found.values[0] == pytest.approx(right.values[0], abs=0.1)
+        assert fits._mixed(1, [right]) is right
+
+
+def test_mixtures_end_when_three_times_none_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a nat; the best of all fits are the next parents."""
+    brought, parents = iter([-20.0, -15.0, -14.5, -30.0, -14.2, 0.0]), []
+
+    def children(self: Fits, k: int, generation: int, of: list[Any]) -> list[Done]:
+        parents.append(of)
+        evidence = next(brought)
+        return [Done(evidence, np.array([evidence, 0.0]))]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Fits, "_children", children)
+    fits = Fits(read(counts()[0]), Recipe(bn.Model(1, bn.Poisson()), bn.CAVI(), 0, 8), Work(None, None))
+    first = [Done(evidence, np.array([evidence, 0.0])) for evidence in (-40.0, -20.5)]  # type: ignore[arg-type]
+    assert fits._mixed(3, first).fit == -14.2
+    assert parents == [[-20.5, -40.0], [-20.0, -20.5], [-15.0, -20.0], [-14.5, -15.0], [-14.5, -15.0]]
 
 
 def test_components_without_events_and_saddles_are_no_candidates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,25 @@ import numpy as np
 
 from .._errors import EngineError
 from .._input import Table
-from .._random import key_of
+from .._random import generator, key_of
 from ..engines import CAVI
 from ..posterior import Posterior
 from ..result import Fit
-from ._search import CHAINS, Chains, Descent, Found, least_near_best, look_around, without_one
+from ._search import (
+    CHAINS,
+    IDLE,
+    MIXED,
+    PATIENCE,
+    Chains,
+    Descent,
+    Found,
+    least_near_best,
+    look_around,
+    mixed,
+    without_one,
+)
 from ._stability import bic, cophenetic, reconstruction_error, silhouette
-from ._work import Done, Init, Recipe, Work, fit_of
+from ._work import Done, Init, Recipe, Work, copies, fit_of
 
 MOST_WORK = 1e12
 """Operations of a linear response up to which the evidence decides; for larger X the ELBO does."""
@@ -84,21 +96,47 @@ class Fits:
         return np.array([evidence, elbo, reconstruction_error(fit, self.table), bic(fit, self.table)])
 
     def _again(self, k: int, own: Done, above: list[Done] | None) -> tuple[list[Done], Done]:
-        """Return rough fits, from random starts or from those above; and the best to the end, if it is better."""
-        chains = {f"{k}-{chain}": chain for chain in range(CHAINS)}
+        """Return rough fits, from random starts or from those above; and what they lead to, if it is better."""
+        names = {f"{k}-{chain}": chain for chain in range(CHAINS)}
+        rough = replace(self, recipe=self.recipe.rough)
 
-        def fit(name: str, is_rough: bool) -> Done:
-            chain = chains[name]
+        def fit(name: str) -> Done:
+            chain = names[name]
             init = None if above is None else without_one(fit_of(above[chain]), self.recipe.engine.starts)
             key = jax.random.fold_in(key_of(self.recipe.seed), chain)
-            return replace(self, recipe=replace(self.recipe, seed=key, is_rough=is_rough))._fit(k, init)
+            return replace(rough, recipe=replace(rough.recipe, seed=key))._fit(k, init)
 
-        rough = self.work.run(f"other starts, {self.noise}", lambda name: fit(name, True), chains)
-        best = max(rough, key=lambda name: _score_of(rough[name]))
-        if _instead(own, rough[best]) is not None:
-            to_the_end = self.work.run(f"the best of them, {self.noise}", lambda name: fit(name, False), [best])
-            own = _instead(own, to_the_end[best]) or own
-        return list(rough.values()), own
+        def to_the_end(_: int) -> Done:
+            return self._fit(k, copies(fit_of(best), self.recipe.engine.starts))
+
+        chains = list(self.work.run(f"other starts, {self.noise}", fit, names).values())
+        best = rough._mixed(k, chains)
+        if _instead(own, best) is not None:
+            own = _instead(own, self.work.run(f"the best of them, {self.noise}", to_the_end, [k])[k]) or own
+        return chains, own
+
+    def _mixed(self, k: int, fits: list[Done]) -> Done:
+        """Return the best of the fits and of what mixtures lead to, until `IDLE` times these have nothing better."""
+        generation = idle = 0
+        fits = sorted(fits, key=_score_of, reverse=True)
+        while idle < IDLE and k > self.recipe.model.known_rows + 1:
+            parents = [fit_of(done) for done in fits if np.isfinite(_score_of(done))]
+            if len(parents) < 2:
+                break
+            both = sorted(fits + self._children(k, generation, parents), key=_score_of, reverse=True)[: len(fits)]
+            idle = 0 if _instead(fits[0], both[0]) else idle + 1
+            fits, generation = both, generation + 1
+        return fits[0]
+
+    def _children(self, k: int, generation: int, parents: list[Fit]) -> list[Done]:
+        """Return what mixtures of the fits lead to."""
+        names = {f"{k}-{generation}-{child}": child for child in range(MIXED)}
+
+        def fit(name: str) -> Done:
+            random = generator(self.recipe.seed, 5, k, generation, names[name])
+            return self._fit(k, mixed(parents, self.recipe.engine.starts, random))
+
+        return list(self.work.run(f"mixed starts, {self.noise}", fit, names).values())
 
     def _lower(self, name: str, k: int, above: Fit, own: Done) -> Done:
         """Return what the fit above leads to without one of its components; no fit where that is not better."""
@@ -125,13 +163,15 @@ def _instead(own: Done, new: Done) -> Done | None:
 def _could_be_best(found: Found) -> set[int]:
     """Return the rank of the best score and those behind it by less than starts lie apart there, or at that one.
 
-    None where it is alone. Five starts of one rank may agree by chance.
+    None where it is alone. Five starts of one rank may agree by chance. Of a rank without a candidate nothing is known:
+    those below the best could be it, and where any could, those up to `PATIENCE` above it.
     """
     scores = score(found)[1]
     first = max(scores, key=lambda k: scores[k])
     spread = {k: max(done.values[-1], found[first].values[-1]) for k, done in found.items()}
-    near = {k for k in found if scores[first] - scores[k] <= spread[k]}
-    return near if len(near) > 1 else set()
+    unknown = {k for k in found if scores[k] == -np.inf and k <= first + PATIENCE}
+    near = {k for k in found if scores[first] - scores[k] <= spread[k] or (k in unknown and k < first)}
+    return near | unknown if len(near) > 1 else set()
 
 
 def best_rank(found: Found) -> int:

@@ -6,14 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..align import match_rows
 from ..result import Fit
 from ._work import Done, fit_of
 
 PATIENCE = 3
 """How many ranks beyond the best one are looked at on either side."""
 
-CHAINS = 20
-"""How often ranks that could be the best are fitted again."""
+CHAINS = 10
+"""How often ranks that could be the best are fitted again from other random starts."""
+
+MIXED, IDLE = 4, 3
+"""Fits from mixtures of what the chains found, at a time; and how many times in a row none is better before it ends."""
 
 LEAD = 3.0
 """Nats by which a rank must be better than all smaller ones: 20 to 1, strong evidence (Kass and Raftery 1995)."""
@@ -109,3 +113,22 @@ def without_one(fit: Fit, starts: int) -> tuple[np.ndarray, np.ndarray]:
     smallest = np.arange(fit.rank - 1, fit.model.known_rows - 1, -1)  # components that are not known come by mass
     dropped = np.resize(smallest, starts)  # as many as random starts, which then share what is compiled
     return np.stack([np.delete(fit.W, j, 1) for j in dropped]), np.stack([np.delete(fit.H, j, 0) for j in dropped])
+
+
+def mixed(fits: list[Fit], starts: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return starts, W (starts, n, k) and H: each has some components of one of the fits, and all others of another.
+
+    Components are matched first, so that nothing is there twice. What two fits found in different places may be in one
+    of these (uniform crossover: Syswerda 1989, Proc. 3rd Int. Conf. Genetic Algorithms, 2).
+    """
+    known = fits[0].model.known_rows
+    factors = []
+    for _ in range(starts):
+        one, other = (fits[i] for i in random.choice(len(fits), 2, replace=False))
+        match = match_rows(one.H[known:], other.H[known:])
+        taken = random.permutation(len(match.own))[: random.integers(1, len(match.own))]
+        own, others = known + match.own[taken], known + match.other[taken]
+        W, H = one.W.copy(), one.H.copy()
+        W[:, own], H[own] = other.W[:, others], other.H[others]
+        factors.append((W, H))
+    return np.stack([W for W, _ in factors]), np.stack([H for _, H in factors])

@@ -64,10 +64,14 @@ class Recipe:
 
     def finish(self, table: Table, found: Fit) -> Fit:
         """Return a fit at its optimum, to the engine's own tolerances, its shapes weighed; starts agree as they did."""
-        copies = 1 if self.is_rough else self.engine.starts  # of a rough fit none shares the program
-        init = np.repeat(found.W[None], copies, 0), np.repeat(found.H[None], copies, 0)
+        init = copies(found, 1 if self.is_rough else self.engine.starts)  # of a rough fit none shares the program
         fit, _ = replace(self, is_rough=False).fit(table, found.rank, init, weigh=True)
         return with_starts_of(fit, found)
+
+
+def copies(fit: Fit, starts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return starts that are all at the fit, W (starts, n, k) and H."""
+    return np.repeat(fit.W[None], starts, 0), np.repeat(fit.H[None], starts, 0)
 
 
 class Done(NamedTuple):
