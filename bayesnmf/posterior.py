@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ._errors import EngineError
@@ -189,11 +188,7 @@ class Posterior:
     @property
     def events(self) -> np.ndarray:
         """Events of X that each component is thought to have made; its square over variances for Gaussian noise."""
-        if isinstance(self.H, TruncatedNormals):
-            W, H = self.means
-            variance = np.asarray(self.likelihood.variance_at(jnp.zeros(H.shape)))
-            return (W**2).sum(0) * (H**2 / variance).sum(1)
-        return np.asarray(self.H.shape - self.prior_H.shape, float).sum(1)
+        return self.beliefs.events
 
     def _response_of(self, W: Moved, H: Moved, of_columns: bool) -> Response:
         """Return how one side moves, with the rows of W or the columns of H eliminated."""

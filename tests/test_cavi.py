@@ -415,3 +415,17 @@ def test_shapes_that_are_learned_last_lead_to_one_optimum_from_every_start() -> 
         free.append(fit_starts(table, bn.Model(12), engine, seed, begin)[0].elbo)
     assert np.ptp(held) < 1
     assert np.ptp(free) > 10
+
+
+def test_the_best_start_may_be_one_whose_components_all_hold_events() -> None:
+    """Counts round one profile: two components are one too many, and the start where one of them is empty is better."""
+    rng = np.random.default_rng(0)
+    w, h = rng.gamma(2.0, 100.0, 20), rng.dirichlet(np.ones(10))
+    table = read(rng.poisson(np.outer(w, h)).astype(float))
+    init = np.array([[w, 1e-6 * w], [w / 2, w / 2]]).swapaxes(1, 2), np.array([[h, h], [h, h[::-1]]])
+    engine = bn.CAVI(max_steps=10, precision="float64")
+    model = resolve(bn.Model(2, bn.Poisson()), table, engine)
+    found = {least: engine.run(model, table, jax.random.key(0), init, least_events=least) for least in (0.0, 1.0, 1e9)}
+    assert {least: result.best for least, result in found.items()} == {0.0: 0, 1.0: 1, 1e9: 0}
+    events = {least: result.beliefs.events for least, result in found.items() if result.beliefs is not None}
+    assert events[0.0].min() < 1 < events[1.0].min()

@@ -35,6 +35,15 @@ class Beliefs(NamedTuple):
     rate: Gammas
     likelihood: Likelihood
 
+    @property
+    def events(self) -> np.ndarray:
+        """Events of X that each component is thought to have made; its square over variances for Gaussian noise."""
+        if isinstance(self.H, TruncatedNormals):
+            W, H = (np.asarray(q.mean, float) for q in (self.W, self.H))
+            variance = np.asarray(self.likelihood.variance_at(jnp.zeros(H.shape)))
+            return (W**2).sum(0) * (H**2 / variance).sum(1)
+        return np.asarray(self.H.shape - self.prior_H.shape, float).sum(1)
+
     def with_prior(self, side: Side, prior: Conditional) -> Beliefs:
         """Return it with the prior of one factor replaced."""
         return self._replace(prior_W=prior) if side == "W" else self._replace(prior_H=prior)

@@ -109,16 +109,18 @@ class CAVI:
         init: tuple[np.ndarray, np.ndarray] | None = None,
         fixed: Beliefs | None = None,
         pad: int = PAD,
+        least_events: float = 0.0,
     ) -> EngineResult:
         """Fit a resolved model, components padded to a multiple of `pad`.
 
-        `fixed` keeps the posterior of H and all that was learned: projection.
+        `fixed` keeps the posterior of H and all that was learned: projection. The best start is one whose components
+        all hold so many events, where there is one.
         """
         self.check(model.parts[0])
         with jax.enable_x64(self.precision == "float64"):
             task = _Task(self, model, table, fixed, pad)
-            course = task.run(key, init)
-            result = task.result(course)
+            course, best = task.run(key, init, least_events)
+            result = task.result(course, best)
         free = fixed is None and not task.endless and any(name.startswith("shape") for name in result.learned)
         return result._replace(at_shapes=partial(task.at_shapes, course, result.best)) if free else result
 
@@ -170,8 +172,10 @@ class _Task:
             fixed is None,
         )  # fmt: skip
 
-    def run(self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None) -> Course:
-        """Run all starts."""
+    def run(
+        self, key: jax.Array, init: tuple[np.ndarray, np.ndarray] | None, least_events: float
+    ) -> tuple[Course, int]:
+        """Run all starts, and say which is the best."""
         ready, engine = self.prepared, self.engine
         n, m = self.table.shape
         if init is None:
@@ -193,9 +197,21 @@ class _Task:
             self.problem, steps = replace(self.problem, held=jnp.asarray(False)), course.info.steps
             course = self._sweep_on(course.state, None, correct=False)
             course = course._replace(info=course.info._replace(steps=course.info.steps + steps))
+        best = self._best(course, least_events)
         if self.fixed is not None or self.endless:
-            return course
-        return self._to_the_end(course, best_of(np.asarray(course.info.objective, float)))
+            return course, best
+        return self._to_the_end(course, best), best
+
+    def _best(self, course: Course, least_events: float) -> int:
+        """Return the start of greatest ELBO; of those whose components all hold so many events where there are any."""
+        objective = np.asarray(course.info.objective, float)
+        if least_events > 0:
+            known = self.model.known_rows
+            starts = [_of_start(course.state, s) for s in range(len(objective))]
+            events = [self._in_units(state).events[known:] for state in starts]
+            full = np.min(events, 1, initial=np.inf) >= least_events
+            objective = np.where(full, objective, np.inf) if full.any() else objective
+        return best_of(objective)
 
     def at_shapes(self, course: Course, best: int, shapes: dict[Side, float], trial: bool) -> EngineResult:
         """Return what the best start leads to with these shapes of its priors, by the same programs.
@@ -252,18 +268,17 @@ class _Task:
             lambda a, b: np.where(chosen.reshape(-1, *[1] * (np.ndim(a) - 1)), b, a), course, Course(end.state, info)
         )
 
-    def result(self, course: Course, best: int | None = None) -> EngineResult:
-        """Return the outcome in the units of X, without padding; that of the best start where none is named."""
+    def result(self, course: Course, best: int) -> EngineResult:
+        """Return the outcome in the units of X, without padding."""
         ready, n, rank = self.prepared, self.table.shape[0], self.model.rank
         elbo = -np.asarray(course.info.objective, float)
         objective = -(elbo + ready.constant)
-        best = best_of(objective) if best is None else best
         relevance = np.stack([
             self.problem.relevance(jax.tree.map(lambda a, s=s: a[s], course.state)) for s in range(len(objective))
         ])  # fmt: skip
         state = course.state._replace(H=self._with_known(course.state.H))
         W, H = (np.asarray(q.mean, float) for q in (state.W, state.H))
-        found = self._in_units(jax.tree.map(lambda a: np.asarray(a[best], float), state))
+        found = self._in_units(_of_start(state, best))
         trace = -(ready.constant - np.asarray(course.info.trace, float)[best])
         status = tuple(STATUS[int(code)] for code in course.info.code)
         info = EngineInfo(
@@ -445,3 +460,8 @@ def _near(q: Family, point: Any, shape: float) -> Family:
     if isinstance(q, TruncatedNormals):
         return TruncatedNormals.of_point(point, shape, q.power)
     return q.of_point(point, shape)
+
+
+def _of_start(states: Beliefs, start: int) -> Beliefs:
+    """Return the beliefs of one start."""
+    return jax.tree.map(lambda a: np.asarray(a[start], float), states)

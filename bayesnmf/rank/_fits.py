@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import lgamma
+from typing import Any
 
 import jax
 import numpy as np
@@ -85,8 +86,8 @@ class Fits:
         )  # fmt: skip
         return Done(fit, np.r_[self._says(fit), agree])
 
-    def _fit(self, k: int, init: Init) -> Done:
-        fit, _ = self.recipe.fit(self.table, k, init)
+    def _fit(self, k: int, init: Init, **options: Any) -> Done:
+        fit, _ = self.recipe.fit(self.table, k, init, **options)
         return Done(fit, self._says(fit))
 
     def _says(self, fit: Fit) -> np.ndarray:
@@ -104,7 +105,7 @@ class Fits:
             chain = names[name]
             init = None if above is None else without_one(fit_of(above[chain]), self.recipe.engine.starts)
             key = jax.random.fold_in(key_of(self.recipe.seed), chain)
-            return replace(rough, recipe=replace(rough.recipe, seed=key))._fit(k, init)
+            return replace(rough, recipe=replace(rough.recipe, seed=key))._fit(k, init, least_events=EMPTY)
 
         def to_the_end(_: int) -> Done:
             return self._fit(k, copies(fit_of(best), self.recipe.engine.starts))
@@ -134,7 +135,7 @@ class Fits:
 
         def fit(name: str) -> Done:
             random = generator(self.recipe.seed, 5, k, generation, names[name])
-            return self._fit(k, mixed(parents, self.recipe.engine.starts, random))
+            return self._fit(k, mixed(parents, self.recipe.engine.starts, random), least_events=EMPTY)
 
         return list(self.work.run(f"mixed starts, {self.noise}", fit, names).values())
 

@@ -57,10 +57,12 @@ class Recipe:
         """The same with looser tolerances."""
         return replace(self, is_rough=True)
 
-    def fit(self, table: Table, rank: int, init: Init = None, weigh: bool = False) -> tuple[Fit, EngineResult]:
-        """Return the fit, and what all starts led to; `weigh` as in `fit_starts`."""
-        engine = loose(self.engine) if self.is_rough else self.engine
-        return fit_starts(table, replace(self.model, rank=rank), engine, self.seed, init, weigh, pad=self.pad)
+    def fit(
+        self, table: Table, rank: int, init: Init = None, weigh: bool = False, **options: Any
+    ) -> tuple[Fit, EngineResult]:
+        """Return the fit, and what all starts led to; `weigh` and `options` as in `fit_starts`."""
+        model, engine = replace(self.model, rank=rank), loose(self.engine) if self.is_rough else self.engine
+        return fit_starts(table, model, engine, self.seed, init, weigh, pad=self.pad, **options)
 
     def finish(self, table: Table, found: Fit) -> Fit:
         """Return a fit at its optimum, to the engine's own tolerances, its shapes weighed; starts agree as they did."""
