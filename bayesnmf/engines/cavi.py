@@ -273,9 +273,7 @@ class _Task:
         ready, n, rank = self.prepared, self.table.shape[0], self.model.rank
         elbo = -np.asarray(course.info.objective, float)
         objective = -(elbo + ready.constant)
-        relevance = np.stack([
-            self.problem.relevance(jax.tree.map(lambda a, s=s: a[s], course.state)) for s in range(len(objective))
-        ])  # fmt: skip
+        relevance = np.stack([self.problem.relevance(_of_start(course.state, s)) for s in range(len(objective))])
         state = course.state._replace(H=self._with_known(course.state.H))
         W, H = (np.asarray(q.mean, float) for q in (state.W, state.H))
         found = self._in_units(_of_start(state, best))

@@ -118,12 +118,13 @@ class Fits:
 
     def _mixed(self, k: int, fits: list[Done]) -> Done:
         """Return the best of the fits and of what mixtures lead to, until `IDLE` times these have nothing better."""
-        generation = idle = 0
         fits = sorted(fits, key=_score_of, reverse=True)
-        while idle < IDLE and k > self.recipe.model.known_rows + 1:
+        candidates = sum(np.isfinite(_score_of(done)) for done in fits)
+        if k <= self.recipe.model.known_rows + 1 or candidates < 2:
+            return fits[0]
+        generation = idle = 0
+        while idle < IDLE:
             parents = [fit_of(done) for done in fits if np.isfinite(_score_of(done))]
-            if len(parents) < 2:
-                break
             both = sorted(fits + self._children(k, generation, parents), key=_score_of, reverse=True)[: len(fits)]
             idle = 0 if _instead(fits[0], both[0]) else idle + 1
             fits, generation = both, generation + 1

@@ -131,4 +131,5 @@ def mixed(fits: list[Fit], starts: int, random: np.random.Generator) -> tuple[np
         W, H = one.W.copy(), one.H.copy()
         W[:, own], H[own] = other.W[:, others], other.H[others]
         factors.append((W, H))
-    return np.stack([W for W, _ in factors]), np.stack([H for _, H in factors])
+    Ws, Hs = zip(*factors, strict=True)
+    return np.stack(Ws), np.stack(Hs)
