@@ -176,7 +176,7 @@ STUDIES: dict[str, tuple[int, Callable[[int], Case]]] = {
     "songbird-subset": (20, lambda seed: subset(songbird(), seed, 30)),
     "ca1-shifted": (20, lambda seed: shifted(ca1(), seed, 20)),
     "ca1-subset": (20, lambda seed: subset(ca1(), seed, 20)),
-    "songbird": (10, lambda seed: Case(songbird())),
+    "songbird": (20, lambda seed: Case(songbird())),
     "songbird-100": (10, lambda seed: Case(100 * songbird())),
     "songbird-by-3": (20, lambda seed: Case(songbird().reshape(-1, 3, 75).sum(1))),
     "ca1": (20, lambda seed: Case(ca1())),
