@@ -11,7 +11,7 @@ import numpy as np
 
 from ._checks import course_findings, interval_findings, noise_findings, response_findings
 from ._errors import DataError, EngineError, Finding, ModelError
-from ._input import Negative, Table, read, split_negative
+from ._input import Negative, Table, read, refuse_unobserved, split_negative
 from ._programs import fit_program
 from ._random import Seed, key_of
 from ._resolve import resolve
@@ -119,6 +119,7 @@ def fit(
     auto = isinstance(rank, str) and rank == "auto"
     model = _stated(Model(DEFAULT_MAX_RANK) if auto and model is None else model, None if auto else rank, likelihood)
     table = without_negative(table, model.likelihood, negative)
+    refuse_unobserved(table, "column")
     if auto and model.shrinkage is None:
         if init is not None:
             raise ModelError('init has a number of components, and rank="auto" asks for it: leave one of them out.')
@@ -201,9 +202,23 @@ def with_starts_of(fit: Fit, found: Fit) -> Fit:
     """Return a fit that began at another with how the random starts of that one agree, and what was said of them."""
     pairs, cosine = match_rows(fit.H, found.H), np.zeros_like(found.agreement.cosine)
     cosine[:, pairs.own] = found.agreement.cosine[:, pairs.other]
+    return _agreeing(fit, replace(found.agreement, cosine=cosine))
+
+
+def beside(fit: Fit, others: list[Fit]) -> Fit:
+    """Return the fit with how others of as many components agree with it in the place of how its starts do."""
+    all_of_them = [fit, *others]
+    cosine = np.zeros((len(all_of_them), fit.rank))
+    for own, other in zip(cosine, all_of_them, strict=True):
+        pairs = match_rows(fit.H, other.H)
+        own[pairs.own] = pairs.cosine
+    objective, rank = (np.array([getattr(one, name) for one in all_of_them]) for name in ("objective", "rank"))
+    return _agreeing(fit, Agreement(objective, rank, cosine, tuple(one.status for one in all_of_them), 0))
+
+
+def _agreeing(fit: Fit, agreement: Agreement) -> Fit:
     said = [finding for finding in fit.warnings if finding.name not in OF_STARTS]
-    said += [finding for finding in found.warnings if finding.name in OF_STARTS]
-    return replace(fit, agreement=replace(found.agreement, cosine=cosine), warnings=tuple(said))
+    return replace(fit, agreement=agreement, warnings=(*said, *_of_starts(agreement)))
 
 
 def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
@@ -308,7 +323,8 @@ def _assemble(result: EngineResult, model: Model, engine: Engine, table: Table, 
     W_prior, H_prior = result.priors
     mean = float(W.sum(0) @ H.sum(1)) / W.shape[0] / H.shape[1]
     findings = [
-        *course_findings(info, result.best, engine), *_findings(model, kept - known, known, table, mean, agreement)
+        *course_findings(info, result.best, engine), *_findings(model, kept - known, known, table, mean),
+        *_of_starts(agreement),
     ]  # fmt: skip
     return Fit(
         W=W, H=H, relevance=result.relevance[result.best][order],
@@ -383,8 +399,8 @@ def _order(
     return *unit_rows(W[:, order[:kept]], H[order[:kept]]), order, kept
 
 
-def _findings(model: Model, found: int, known: int, table: Table, mean: float, agreement: Agreement) -> list[Finding]:
-    """Return what must be said of the rank and of how the starts agree; `mean` is the mean of W H."""
+def _findings(model: Model, found: int, known: int, table: Table, mean: float) -> list[Finding]:
+    """Return what must be said of the rank; `mean` is the mean of W H."""
     findings = []
 
     def say(name: str, message: str) -> None:
@@ -412,18 +428,28 @@ def _findings(model: Model, found: int, known: int, table: Table, mean: float, a
             f"rank {model.rank} is above min(n, m) = {min(table.shape)}: components are not determined. Lower the "
             f"rank.",
         )
+    return findings
+
+
+def _of_starts(agreement: Agreement) -> list[Finding]:
+    """Return what must be said of how the starts agree."""
+    findings = []
     if len(set(agreement.rank.tolist())) > 1:
-        say(
-            "starts_disagree_on_rank",
-            f"random starts keep {agreement.rank.min()} to {agreement.rank.max()} components. "
-            "Read the rank as a range; more starts may help.",
+        findings.append(
+            Finding(
+                "starts_disagree_on_rank",
+                f"random starts keep {agreement.rank.min()} to {agreement.rank.max()} components. "
+                "Read the rank as a range; more starts may help.",
+            )
         )
     rare = int((agreement.recurrence < 0.5).sum())
     if rare:
-        say(
-            "components_not_recurring",
-            f"{rare} of {agreement.cosine.shape[1]} components come back in fewer than half of the other starts: "
-            "other parts explain X about as well. Lower the rank, or trust only those that come back "
-            "(fit.agreement.recurrence).",
+        findings.append(
+            Finding(
+                "components_not_recurring",
+                f"{rare} of {agreement.cosine.shape[1]} components come back in fewer than half of the other starts: "
+                "other parts explain X about as well. Lower the rank, or trust only those that come back "
+                "(fit.agreement.recurrence).",
+            )
         )
     return findings

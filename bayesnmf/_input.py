@@ -407,20 +407,26 @@ def _dense(a: Any) -> np.ndarray:
     return a.toarray() if hasattr(a, "tocsr") else np.asarray(a)
 
 
-def refuse_unobserved(table: Table, side: Literal["row", "column"]) -> None:
-    """Raise `DataError` for rows or columns without a single observed entry."""
+def observed_at(table: Table, side: Literal["row", "column"]) -> np.ndarray:
+    """Return which rows or columns have an observed entry."""
     n, m = table.shape
     row = np.ones(n) if table.row_weight is None else table.row_weight
     col = np.ones(m) if table.col_weight is None else table.col_weight
-    weight, names = table.weight, table.samples
+    weight = table.weight
     if side == "column":
-        row, col, names = col, row, table.features
-        weight = None if weight is None else weight.T
-    total = row * col.sum()
-    if weight is not None:
-        partial = row * (weight @ col)
-        total = np.where(np.isclose(partial, total), 0, total - partial) if table.is_sparse else partial
-    empty = np.flatnonzero(total <= 0)
+        row, col, weight = col, row, None if weight is None else weight.T
+    if weight is None:
+        return row * col.sum() > 0
+    if table.is_sparse:  # whole numbers, so that none is lost beside many
+        missing = (weight == 1).astype(float) @ (col > 0)
+        return (row > 0) & (missing < np.count_nonzero(col > 0))
+    return row * (weight @ col) > 0
+
+
+def refuse_unobserved(table: Table, side: Literal["row", "column"]) -> None:
+    """Raise `DataError` for rows or columns without a single observed entry."""
+    names = table.samples if side == "row" else table.features
+    empty = np.flatnonzero(~observed_at(table, side))
     if empty.size:
         named = "" if names is None else f" ({names[empty[0]]!r})"
         raise DataError(

@@ -15,5 +15,8 @@ def key_of(seed: Seed) -> jax.Array:
 
 
 def generator(seed: Seed, *stream: int) -> np.random.Generator:
-    """Return NumPy's generator of a seed; with other numbers after it another, independent one."""
+    """Return NumPy's generator of a seed; with other numbers after it another, independent one.
+
+    Zeros at the end are no other numbers: streams 1 and 1, 0 are the same.
+    """
     return np.random.default_rng([*np.ravel(jax.random.key_data(key_of(seed))).tolist(), *stream])

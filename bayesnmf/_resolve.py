@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ._errors import DataError, ModelError
-from ._input import Table, refuse_unobserved
+from ._input import Table
 from .engines import CAVI, MAP, Engine, Gibbs
 from .likelihoods import CompoundPoisson, Gaussian, Likelihood, Poisson
 from .model import Model
@@ -21,8 +21,6 @@ def resolve(model: Model, table: Table, engine: Engine) -> Model:
     learned.
     """
     model.check(table.shape[1])
-    # a projection may have such columns, a fit may not
-    refuse_unobserved(table, "column")
     likelihood = model.likelihood
     if likelihood is None:
         likelihood = _likelihood_for(table, engine)

@@ -18,11 +18,11 @@ from ._errors import EngineError
 
 def side_by_side(task: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     """Return ``task(item)`` for each item, in threads on a CPU: a compiled program does not hold Python up."""
-    # a thread has the precision of the process, not of its caller
-    precise = jax.numpy.result_type(float) == np.float64
+    # a thread has the precision and the device of the process, not of its caller
+    precise, device = jax.numpy.result_type(float) == np.float64, jax.config.jax_default_device  # type: ignore[attr-defined]
 
     def one(item: Any) -> Any:
-        with jax.enable_x64(precise):
+        with jax.enable_x64(precise), jax.default_device(device):
             return task(item)
 
     workers = (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,7 +140,11 @@ def rank(
         )  # fmt: skip
         write_selection(found, out)
         typer.echo(repr(found))
-        typer.echo(f"Wrote {out / 'rank.csv'} and rank.png. Its fit: bayesnmf fit {file} --rank {found.best}")
+        noise = next(name for name, own in _likelihoods().items() if type(own).__name__ == found.noise.chosen)
+        again = ["bayesnmf", "fit", str(file), "--rank", str(found.best), "--likelihood", noise.value]
+        again += [] if found.fit.posterior else ["--engine", "map"]
+        again += ["--transpose"] * transpose + [part for option in read or [] for part in ("--read", option)]
+        typer.echo(f"Wrote {out / 'rank.csv'} and rank.png. Its fit: {shlex.join(again)}")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from .._errors import EngineError
+from .._fit import beside
 from .._input import Table
 from .._random import generator, key_of
 from ..engines import CAVI
@@ -31,8 +32,8 @@ from ._search import (
 from ._stability import bic, cophenetic, reconstruction_error, silhouette
 from ._work import Done, Init, Recipe, Work, copies, fit_of
 
-MOST_WORK = 1e12
-"""Operations of a linear response up to which the evidence decides; for larger X the ELBO does."""
+MOST_RESPONSE = 1e12
+"""Operations of a linear response up to which the evidence decides; where a rank needs more the ELBO does, for all."""
 
 EMPTY = 1.0
 """Events that a component beside others must hold; with fewer it is its prior, and none."""
@@ -108,7 +109,8 @@ class Fits:
             return replace(rough, recipe=replace(rough.recipe, seed=key))._fit(k, init, least_events=EMPTY)
 
         def to_the_end(_: int) -> Done:
-            return self._fit(k, copies(fit_of(best), self.recipe.engine.starts))
+            done = self._fit(k, copies(fit_of(best), self.recipe.engine.starts))
+            return done._replace(fit=beside(fit_of(done), [fit_of(chain) for chain in chains]))
 
         chains = list(self.work.run(f"other starts, {self.noise}", fit, names).values())
         best = rough._mixed(k, chains)
@@ -188,10 +190,16 @@ def score(found: Found) -> tuple[str, dict[int, float]]:
     return COLUMNS[column], {k: float(done.values[column]) for k, done in found.items()}
 
 
+def better_by(new: Found, best: int, old: Found, its_best: int) -> float:
+    """Return by how much the best of new fits is better than that of old ones, by what decides in both."""
+    column = max(COLUMNS.index(score(found)[0]) for found in (new, old))
+    return float(new[best].values[column] - old[its_best].values[column])
+
+
 def _evidence(fit: Fit) -> float:
     """Return the evidence, NaN where it is too much work; -inf for empty components, no optimum, or nearly a saddle."""
     assert isinstance(fit.posterior, Posterior)
-    if fit.posterior.work > MOST_WORK or not fit.posterior.has_response:
+    if fit.posterior.work > MOST_RESPONSE or not fit.posterior.has_response:
         return np.nan
     known = fit.posterior.known
     if fit.rank > max(known, 1) and np.any(fit.posterior.events[known:] < EMPTY):

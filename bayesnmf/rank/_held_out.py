@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from .._fit import activities
-from .._input import Table
+from .._input import Table, observed_at
 from .._random import generator
 from .._types import Array
 from ..engines._prepare import dense_rows
@@ -67,6 +67,7 @@ class Crossed:
     """Half of the samples to learn H from, and of the others half of the features to predict by the other half.
 
     Bi-cross-validation (Owen and Perry 2009). Groups stay whole. Which half of the features is given is turned round.
+    What was not observed in the samples to learn from is not predicted.
     """
 
     def __init__(self, table: Table, recipe: Recipe):
@@ -75,12 +76,12 @@ class Crossed:
         units = np.arange(n) if table.groups is None else np.unique(table.groups, return_inverse=True)[1]
         count = units.max() + 1
         learned = np.isin(units, random.permutation(count)[: -(-count // 2)])
-        # as many rows as X has, so that nothing is compiled anew
+        # repeated to as many rows as X has, so that nothing is compiled anew
         self.learned = some_rows(table, np.resize(np.flatnonzero(learned), n))
         half = random.permutation(m) < m // 2
         new = np.sort(random.permutation(np.flatnonzero(~learned))[: max(CHUNK // m, 1)])
-        groups = None if table.groups is None else table.groups[new]
-        self.halves = parted(replace(some_rows(table, new), groups=groups), np.tile(half, (len(new), 1)))
+        seen = observed_at(self.learned, "column")
+        self.halves = parted(some_rows(table, new), np.tile(half, (len(new), 1)), seen)
         self.recipe = recipe
 
     @property
@@ -122,7 +123,8 @@ def log_density(likelihood: Likelihood, mean: np.ndarray, table: Table) -> np.nd
     for start in range(0, n, step):
         rows = dense_rows(table, slice(start, min(start + step, n)))
         v = np.maximum(mean[start : start + step] * rows.factor, 1e-12 * table.level)
-        each = np.asarray(_log_density(likelihood, rows.x, v), float)
+        with jax.enable_x64(True):  # X comes in the user's unit, whose square may be beyond float32
+            each = np.asarray(_log_density(likelihood, rows.x, v))
         found[start : start + step] = np.where(rows.weight > 0, rows.weight * each, 0).sum(1)
     if table.groups is None:
         return found

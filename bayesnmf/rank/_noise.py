@@ -10,6 +10,7 @@ from .._input import Table
 from .._random import Seed, generator, key_of
 from .._resolve import resolve
 from ..engines import CAVI, MAP
+from ..engines._prepare import dense_rows
 from ..likelihoods import CompoundPoisson, GammaNoise, Gaussian, Likelihood, NegativeBinomial, Poisson
 from ..model import Model
 from ..priors import ARD, Compressive
@@ -136,9 +137,11 @@ def _split(table: Table, rng: np.random.Generator) -> tuple[Table, Table]:
     """Return the table, dense, without some entries; and with these alone."""
     n, m = table.shape
     if n * m > MOST_ENTRIES:
-        table = some_rows(table, np.sort(rng.choice(n, max(MOST_ENTRIES // m, 2), replace=False)))
+        rows = np.sort(rng.choice(n, min(max(MOST_ENTRIES // m, 2), n), replace=False))
+        table = some_rows(table, rows)
     left = rng.random(table.shape) < LEFT_OUT
+    missing = dense_rows(table, slice(None)).weight == 0
     for axis in (0, 1):  # no sample and no feature is left out whole
-        whole = left.all(axis)
+        whole = (left | missing).all(axis)
         left &= ~np.expand_dims(whole, axis)
     return parted(table, ~left)

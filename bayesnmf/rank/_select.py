@@ -11,7 +11,7 @@ import numpy as np
 
 from .._errors import EngineError, ModelError
 from .._fit import DEFAULT_MAX_RANK, without_negative
-from .._input import Negative, Table, read
+from .._input import Negative, Table, read, refuse_unobserved
 from .._random import Seed, generator, key_of
 from .._runs import bars, claim
 from .._types import MatrixLike
@@ -23,7 +23,7 @@ from ..likelihoods import Likelihood
 from ..model import Model
 from ..priors import Inclusion
 from ._findings import of_fit, of_search, of_structure
-from ._fits import COLUMNS, Fits, score
+from ._fits import COLUMNS, Fits, better_by, score
 from ._held_out import Crossed, Held, Thinned
 from ._inclusion import included
 from ._noise import LEAST_GAIN, candidates, choose_noise, compressed, instead
@@ -68,7 +68,8 @@ def select_rank(
        component more, without one of its smallest; where a rank is behind the best by less than starts lie apart
        there, or at the best, ten chains pass through both, from other starts one rank above, and down from there; and
        components of their fits are mixed, until nothing better comes of it. **The least rank within 3 nats of the best
-       is the answer**: a greater one must be better by 20 to 1. By the ELBO alone where X is too large for a response.
+       is the answer**: a greater one must be better by 20 to 1. By the ELBO alone where X is too large for a response
+       at one of these ranks.
     3. *Held-out data*: X is thinned into two parts that are independent given the noise (Neufeld et al. 2024, JMLR 25,
        57; Dharamshi et al. 2025, JASA 120, 511). Components and activities of one predict the other. The least rank
        within one standard error of the best. For `GammaNoise`, which has no posterior by `CAVI`, modes are compared in
@@ -119,10 +120,10 @@ def select_rank(
     Returns
     -------
     RankSelection
-        Warnings by name: ``collapsed`` and ``not_pruned`` (shrinkage kept at most one component, or all),
-        ``hits_max_rank``, ``criteria_disagree``, ``replicates_too_few``, ``twins``, ``noise_rejected`` (of the fit),
-        ``dependent_noise`` (rows that follow each other have residuals alike, and there are no groups),
-        ``no_more_than_surrogates``.
+        Warnings by name: ``collapsed`` and ``not_pruned`` (shrinkage kept at most one component, or all, and the answer
+        is another), ``hits_max_rank``, ``criteria_disagree``, ``replicates_too_few``, ``twins``, ``noise_rejected`` (of
+        the fit), ``dependent_noise`` (rows that follow each other have residuals alike, and there are no groups),
+        ``no_more_than_surrogates``. With `Inclusion` ``chains_disagree``, ``few_effective_draws``, ``no_probability``.
 
     Raises
     ------
@@ -148,6 +149,7 @@ def select_rank(
             raise ModelError("Expected ranks to name at least one number of components; got none.")
     model = Model(_whole(max_rank, "max_rank") if ranks is None else ranks[-1], likelihood)
     table = without_negative(table, likelihood, negative)
+    refuse_unobserved(table, "column")
     if shrinkage is not None and not isinstance(shrinkage, Inclusion):
         raise ModelError(
             f"Expected shrinkage to be bn.Inclusion() or nothing; got {shrinkage!r}. ARD is looked at in any case."
@@ -178,8 +180,11 @@ def select(
 
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None:
-        settings = f"{model!r} {engine!r} {ranks} {inclusion!r} jax {jax.__version__}"
-        claim(folder, "selection", fingerprint(settings, table, jax.random.key_data(key_of(seed))))
+        from .. import __version__
+
+        settings = f"{model!r} {engine!r} {ranks} {inclusion!r} bayesnmf {__version__} jax {jax.__version__}"
+        names = f"{table.samples} {table.features} {None if table.groups is None else table.groups.tolist()}"
+        claim(folder, "selection", fingerprint(settings + names, table, jax.random.key_data(key_of(seed)), model))
     with bars(progress) as shown:
         return _selected(_dense(table), model, engine, seed, ranks, Work(folder, shown), inclusion)
 
@@ -213,9 +218,9 @@ def _selected(
         if other is not None:
             others = fits_under(other)
             its_fits, its_best = others.search(ranks, best, top)
-            gain = score(its_fits)[1][its_best] - score(fits)[1][best]
-            if gain > LEAST_GAIN:
-                own, fits, best, noise = others, its_fits, its_best, Noise(others.noise, own.noise, gain)
+            more = better_by(its_fits, its_best, fits, best)
+            if more > LEAST_GAIN:
+                own, fits, best, noise = others, its_fits, its_best, Noise(others.noise, own.noise, more)
         near = [k for k in fits if not large or abs(k - best) <= PATIENCE]
         found = hold_out(Thinned(table, fit_of(fits[best]), own.recipe.rough), near)
         answers = {

@@ -45,7 +45,7 @@ class Structure:
     Attributes
     ----------
     found : float
-        Sum of the squared correlations of all pairs of features.
+        Sum of the squared correlations of features, each with each and with itself.
     surrogate, spread : float
         Mean and standard deviation of the same over shifted copies of X.
     """
@@ -70,7 +70,8 @@ class RankSelection:
         The number of components.
     fit : Fit
         The posterior at that number. Where it began at the fit with a component more, ``fit.agreement`` is of such
-        starts, not of random ones; the table has how those agree.
+        starts, not of random ones, and where it is of other starts, of the ten chains; the table has how random starts
+        agree.
     answers : dict
         What each kind of evidence says by itself: "shrinkage" and, for counts, "compressive"; "evidence" (the answer)
         and "elbo" (the answer for large X), neither for noise without a posterior by `CAVI`; "held_out" and "bi_cross".
@@ -158,11 +159,10 @@ class RankSelection:
     def __repr__(self) -> str:
         says = ", ".join(f"{name} {k}" for name, k in self.answers.items())
         lines = [f"RankSelection: {self.best} components, {self.noise.chosen} noise ({says})", f"  {self.reason}"]
-        if self.best:
-            lines.append(
-                f"  components come back in {self.recurrence.min():.0%} (least) to {self.recurrence.max():.0%} of fits "
-                "to resampled data"
-            )
+        lines.append(
+            f"  components come back in {self.recurrence.min():.0%} (least) to {self.recurrence.max():.0%} of fits "
+            "to resampled data"
+        )
         if self.probability is not None:
             most = sorted(self.probability.items(), key=lambda item: -item[1])[:4]
             lines.append("  drawn with all else: " + ", ".join(f"{k} with probability {p:.2f}" for k, p in most if p))

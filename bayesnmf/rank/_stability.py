@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._input import Table
+from .._input import Table, observed_at
 from .._random import generator
 from ..align import match_rows
 from ..engines._prepare import dense_rows
@@ -29,7 +29,8 @@ def resampled(table: Table, fit: Fit, recipe: Recipe, index: int) -> Done:
         drawn.append(blocks[random.integers(len(blocks))])
     # as many rows as X has, so that nothing is compiled anew
     again = some_rows(table, np.concatenate(drawn)[: table.shape[0]])
-    match = match_rows(fit.H, recipe.fit(again, fit.rank)[0].H)
+    seen = observed_at(again, "column")
+    match = match_rows(fit.H[:, seen], recipe.fit(again, fit.rank)[0].H[:, seen])
     back = np.zeros(fit.rank)
     back[match.own] = match.cosine >= NEAR
     return Done(None, back)

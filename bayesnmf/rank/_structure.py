@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,9 +32,11 @@ def structure(table: Table, rng: np.random.Generator) -> Structure:
     x = seen * (x - x.sum(0) / count)
     size = np.sqrt((x**2).sum(0))
     Z = x / np.where(size > 0, size, 1)
-    blocks = blocks_of(table)
+    found, blocks = _together(Z), blocks_of(table)
+    if Z.shape[1] == 1:  # differences would be rounding
+        return Structure(found, found, 0.0)
     null = [_together(_shifted(Z, blocks, rng)) for _ in range(SURROGATES)]
-    return Structure(_together(Z), float(np.mean(null)), float(np.std(null, ddof=1)))
+    return Structure(found, float(np.mean(null)), float(np.std(null, ddof=1)))
 
 
 def blocks_of(table: Table) -> list[np.ndarray]:
@@ -45,22 +48,23 @@ def blocks_of(table: Table) -> list[np.ndarray]:
 
 
 def some_rows(table: Table, rows: np.ndarray) -> Table:
-    """Return a table of some samples, drawn again or left out, without names and groups."""
+    """Return a table of some samples, drawn again or left out, without names."""
 
     def some(a: Any) -> Any:
         return None if a is None else a[rows]
 
     return replace(
         table, X=table.X[rows], weight=some(table.weight), row_weight=some(table.row_weight),
-        row_factor=some(table.row_factor), groups=None, samples=None,
+        row_factor=some(table.row_factor), groups=some(table.groups), samples=None,
     )  # fmt: skip
 
 
-def parted(table: Table, inside: np.ndarray) -> tuple[Table, Table]:
-    """Return the table, dense, with the entries of a mask alone; and with the others alone."""
+def parted(table: Table, inside: np.ndarray, seen: np.ndarray | None = None) -> tuple[Table, Table]:
+    """Return the table, dense, with the entries of a mask alone; and with the others alone: those of features seen."""
     bare = replace(table, row_weight=None, row_factor=None, col_weight=None, col_factor=None)
     rows = dense_rows(bare, slice(None))
-    one, other = (replace(table, X=np.where(side, rows.x, 0), weight=rows.weight * side) for side in (inside, ~inside))
+    weight = rows.weight if seen is None else rows.weight * seen
+    one, other = (replace(table, X=np.where(side, rows.x, 0), weight=weight * side) for side in (inside, ~inside))
     return one, other
 
 
@@ -81,11 +85,10 @@ def residual_correlation(fit: Fit, table: Table) -> tuple[float, float]:
     """Return the correlation of the residuals of rows that follow each other, and its standard error."""
     rows = dense_rows(table, slice(None))
     v = np.maximum(rows.factor * fit.mean, 1e-12 * table.level)
-    spread = np.sqrt(np.asarray(fit.model.parts[0].variance_at(jnp.asarray(v)), float))
+    with jax.enable_x64(True):  # X comes in the user's unit, whose square may be beyond float32
+        spread = np.sqrt(np.asarray(fit.model.parts[0].variance_at(jnp.asarray(v))))
     residual = np.where(rows.weight > 0, (rows.x - v) / spread, 0)
-    following = np.ones(len(v) - 1, bool) if table.groups is None else table.groups[1:] == table.groups[:-1]
-    pairs = (residual[1:] * residual[:-1])[following]
-    both = (rows.weight[1:] * rows.weight[:-1] > 0)[following]
+    pairs, both = residual[1:] * residual[:-1], rows.weight[1:] * rows.weight[:-1] > 0
     count = max(int(both.sum()), 1)
     square = np.sum(residual**2) / max(int((rows.weight > 0).sum()), 1)
     return float(pairs.sum() / count / square), 1 / np.sqrt(count)
