@@ -14,12 +14,13 @@ from ._errors import DataError, EngineError, Finding, ModelError
 from ._input import Negative, Table, read, refuse_unobserved, split_negative
 from ._programs import fit_program
 from ._random import Seed, key_of
-from ._resolve import resolve
+from ._resolve import check_support, resolve
 from ._shapes import by_evidence
 from ._types import MatrixLike
 from .align import match_rows, unit_rows
 from .engines import CAVI, Engine
 from .engines._families import Conditional
+from .engines._prepare import dense_rows
 from .engines._result import EngineResult
 from .engines._variational import Beliefs, Family
 from .likelihoods import Likelihood
@@ -224,23 +225,52 @@ def _agreeing(fit: Fit, agreement: Agreement) -> Fit:
 def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
     """Return activities of new samples at the fit's H. See `Fit.project`."""
     table = read(X, **data)
+    named = table.features is not None
     if fit.negative is not None:
         table = split_negative(table, fit.negative, "This fit", again=True)  # type: ignore[arg-type]
     if table.shape[1] != fit.H.shape[1]:
         raise DataError(
             f"X has {table.shape[1]} features, but this fit is expecting {fit.H.shape[1]} features as input."
         )
+    if named and fit.features is not None and table.features != fit.features:
+        raise DataError(_of_other_features(fit.features, table.features))
+    likelihood = fit.model.parts[0]
+    check_support(likelihood, without_negative(table, likelihood, "error"))
     if fit.rank == 0:
         return Projection(np.zeros((table.shape[0], 0)), fit.warnings)
-    if not np.any(table.values > 0):
+    nothing = table.level == 0
+    if nothing and fit.posterior is None:
         return Projection(np.zeros((table.shape[0], fit.rank)))
-    result, engine = activities(fit, table)
+    # data of nothing but zeros have no level to start from; with the mean sample of the fit they have
+    result, engine = activities(fit, _with_sample(table, fit.W.mean(0) @ fit.H) if nothing else table)
     course = course_findings(result.info, result.best, engine)
     if fit.posterior is None:
         return Projection(result.W[0], course)
     assert result.beliefs is not None
-    posterior = fit.posterior.projected(result.beliefs.W, table)
+    n = table.shape[0]
+    posterior = fit.posterior.projected(jax.tree.map(lambda a: a[:n], result.beliefs.W), table)
     return Projection(posterior.means[0], course + tuple(interval_findings(posterior)), posterior)
+
+
+def _of_other_features(own: tuple[str, ...], given: Any) -> str:
+    """Return what is wrong with the names of the features of new samples."""
+    if sorted(own) == sorted(given):
+        return "X has the features of this fit in another order. Bring them to that of fit.features."
+    j = next(j for j, names in enumerate(zip(own, given, strict=True)) if names[0] != names[1])
+    return f"Expected the features of this fit; feature {j} is {given[j]!r}, and {own[j]!r} there. See fit.features."
+
+
+def _with_sample(table: Table, x: np.ndarray) -> Table:
+    """Return the table, dense, with one more sample that is observed whole."""
+    rows = dense_rows(replace(table, row_weight=None, row_factor=None, col_weight=None, col_factor=None), slice(None))
+
+    def more(a: Any) -> Any:
+        return None if a is None else np.append(a, 1.0)
+
+    return replace(
+        table, X=np.vstack([rows.x, x]), weight=np.vstack([rows.weight, np.ones_like(x)]), groups=None, samples=None,
+        row_weight=more(table.row_weight), row_factor=more(table.row_factor),
+    )  # fmt: skip
 
 
 def activities(fit: Fit, table: Table, **options: Any) -> tuple[EngineResult, Engine]:
@@ -274,19 +304,24 @@ def refit(fit: Fit, engine: Engine, seed: Seed) -> Fit:
     return _assemble(engine.run(model, table, key, (fit.W, fit.H)), model, engine, table, seed)
 
 
-def _stated(model: Model | None, rank: int | str | None, likelihood: Likelihood | None) -> Model:
+def _stated(model: Model | None, rank: Any, likelihood: Likelihood | None) -> Model:
+    if isinstance(rank, str):
+        raise ModelError(f'Expected rank to be a whole number or "auto"; got {rank!r}.')
     if model is None:
         if rank is None:
             raise ModelError('Say how many components: rank=8, or rank="auto" to find out.')
-        return Model(rank, likelihood)  # type: ignore[arg-type]
+        return Model(rank, likelihood)
     if not isinstance(model, Model):
-        raise ModelError(f"Expected model to be a bn.Model; got {model!r}.")
+        hint = f" For so many components: rank={model}." if isinstance(model, int) else ""
+        raise ModelError(f"Expected model to be a bn.Model; got {model!r}.{hint}")
     if rank is not None:
-        model = replace(model, rank=rank)  # type: ignore[arg-type]
+        model = replace(model, rank=rank)
     return model if likelihood is None else replace(model, likelihood=likelihood)
 
 
 def _start(init: Any, model: Model, table: Table) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(init, Fit) and not (isinstance(init, (tuple, list)) and len(init) == 2):
+        raise DataError(f"Expected init to be a pair of arrays (W0, H0), or a fit; got {type(init).__name__}.")
     W, H = (init.W, init.H) if isinstance(init, Fit) else init
     W, H = np.asarray(W, float), np.asarray(H, float)
     expected = (table.shape[0], model.rank), (model.rank, table.shape[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +130,8 @@ def read(
     layer: str | None = None,
 ) -> Table:
     """Return the data as a `Table`, or raise `DataError` saying what was wrong with them."""
+    if isinstance(X, (str, PathLike)):
+        raise DataError(f"Expected X to be a matrix; got {X!r}. A file is read first: bn.fit(bn.io.read({str(X)!r})).")
     X, samples, features = labelled(X, layer)
     X, missing = _matrix(X)
     n, m = X.shape
@@ -155,8 +158,8 @@ def split_negative(table: Table, how: Negative, needs: str, again: bool = False)
     if how == "error":
         raise DataError(
             f"Negative values in data: {needs} needs entries of at least 0; the least is {table.least:.4g}. "
-            'Use likelihood=Gaussian(), or negative="clip" (set them to 0) or negative="split" (positive and negative '
-            "parts as two features)."
+            'Use likelihood=Gaussian(), or set them to 0 (in bn.fit negative="clip"), or make positive and negative '
+            'parts two features (negative="split").'
         )
     positive, negative = abs(table.X + abs(table.X)) / 2, abs(abs(table.X) - table.X) / 2
     if how == "clip":
@@ -296,6 +299,12 @@ def _floats(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "c":
         raise DataError("Complex data not supported: X must be real. Use its magnitude or power.")
     if array.dtype.kind == "O":
+        text = next((value for value in array.flat if isinstance(value, (str, bytes))), None)
+        if text is not None:
+            raise DataError(
+                f"Expected numbers in X; got text, such as {text!r}. Drop the columns that are names or identifiers, "
+                "and turn text that is numbers into numbers."
+            )
         try:
             return np.array(array, dtype=np.float64)
         except (TypeError, ValueError, OverflowError) as error:
@@ -341,10 +350,19 @@ def _numbers(a: MatrixLike, name: str) -> np.ndarray:
 def _groups(groups: MatrixLike | None, n: int) -> np.ndarray | None:
     if groups is None:
         return None
+    import pandas as pd
+
+    labels = np.asarray(groups, dtype=object)
+    if labels.shape != (n,):
+        raise DataError(f"Expected groups of shape ({n},), one label for each sample; got {labels.shape}.")
+    missing = np.flatnonzero(pd.isna(labels))
+    if missing.size:
+        raise DataError(
+            f"Expected groups to have a label for each sample; sample {missing[0]} has none, nor have "
+            f"{missing.size - 1} other(s). Give them one, or leave these samples out of X."
+        )
     array = np.asarray(groups)
-    if array.shape != (n,):
-        raise DataError(f"Expected groups of shape ({n},), one label for each sample; got {array.shape}.")
-    return array
+    return array if array.dtype.kind in "biufSU" else labels.astype(str)  # what a file holds: dates are not
 
 
 def _weights(weights: MatrixLike | None, n: int, m: int) -> tuple[np.ndarray | None, np.ndarray | None, Any]:

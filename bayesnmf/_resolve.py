@@ -41,7 +41,11 @@ def resolve(model: Model, table: Table, engine: Engine) -> Model:
         H = model.H or (model.W if scaled and model.W is not None else missing)
     model = replace(model, likelihood=likelihood, W=W, H=H)
     model.check(table.shape[1])
-    _check_support(likelihood, table)
+    check_support(likelihood, table)
+    if not np.any(table.values > 0):
+        raise DataError(
+            "X has no entry above 0, so there is nothing to explain by parts. Check that it was read correctly."
+        )
     if isinstance(engine, MAP):
         _check_mode(model, W, H)
     else:
@@ -62,7 +66,8 @@ def _likelihood_for(table: Table, engine: Engine) -> Likelihood:
     return Poisson() if isinstance(engine, MAP) or table.is_counts else CompoundPoisson()
 
 
-def _check_support(likelihood: Likelihood, table: Table) -> None:
+def check_support(likelihood: Likelihood, table: Table) -> None:
+    """Raise for entries that the likelihood cannot have, and for parameters of other features."""
     least = table.least
     name = type(likelihood).__name__
     variance = likelihood.variance if isinstance(likelihood, Gaussian) and likelihood.variance is not None else 1.0
@@ -72,10 +77,6 @@ def _check_support(likelihood: Likelihood, table: Table) -> None:
         raise DataError(
             f"{name} with these parameters needs entries above 0; the least is {least:.4g}. "
             "Use BetaDivergence(beta) with beta > 0, or mark zeros as missing (NaN)."
-        )
-    if not np.any(table.values > 0):
-        raise DataError(
-            "X has no entry above 0, so there is nothing to explain by parts. Check that it was read correctly."
         )
 
 

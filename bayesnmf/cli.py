@@ -264,6 +264,6 @@ def _plain_errors() -> Iterator[None]:
 
     try:
         yield
-    except (DataError, ModelError, EngineError, OSError) as error:
+    except (DataError, ModelError, EngineError, ImportError, OSError) as error:
         typer.echo(f"bayesnmf: {' '.join(str(error).split())}", err=True)
         sys.exit(2)

@@ -299,13 +299,9 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return int(self.random_state) if isinstance(self.random_state, Integral) else drawn.randint(2**31 - 1)
 
     def _activities(self, X: Any) -> np.ndarray:
-        # a sample of zeros has a posterior too, but data of nothing else have no level to start from
-        nothing = self.fit_.posterior is not None and not np.any((X if isinstance(X, np.ndarray) else X.data) > 0)
-        if nothing:
-            X = np.concatenate([X if isinstance(X, np.ndarray) else X.toarray(), np.ones((1, X.shape[1]))])
         found = replace(self.fit_, engine=replace(self.fit_.engine, **PROJECTION)).project(X)
         _say(found.warnings)
-        return found.W[:-1] if nothing else found.W
+        return found.W
 
     def _reconstruction_error(self, X: Any) -> float:
         total = 0.0

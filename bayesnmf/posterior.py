@@ -36,7 +36,7 @@ SOFT = 0.002
 """By which share couplings are smaller where a divergence is taken, and where the response is not defined without."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Posterior:
     """q(W) q(H) at its optimum, in the units of X, and the data it was fitted to.
 

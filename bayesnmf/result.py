@@ -30,7 +30,7 @@ NEAR = 0.9
 """Cosine from which two components count as the same."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Agreement:
     """How the random starts of a fit agree.
 
@@ -77,7 +77,7 @@ class Agreement:
         return text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Projection:
     """Activities of new samples: `W` (n, k), any findings, and the posterior where the engine has one."""
 
@@ -107,7 +107,7 @@ def _versions() -> dict[str, str]:
     }  # fmt: skip
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Fit:
     """Parts of X, how much of each, and how they were found. Made by `bayesnmf.fit`.
 

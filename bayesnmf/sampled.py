@@ -25,7 +25,7 @@ ENTRIES = 50
 """Entries of W H whose convergence is looked at."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sampled:
     """Draws from the posterior, aligned to one fit, and the data it was fitted to.
 

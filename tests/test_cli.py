@@ -1,5 +1,6 @@
 """The command line: what it writes, and how it says no."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,33 @@ def test_numpy_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sparse.toarray(), X.T)
 
 
+def test_an_index_with_a_name_is_no_feature(tmp_path: Path) -> None:
+    """Whole numbers that count up by one under a header, as pandas writes an index that has a name."""
+    frame = pd.DataFrame(counts(), columns=list("abcdef"), index=pd.RangeIndex(101, 115, name="cell"))
+    frame.to_csv(tmp_path / "x.csv")
+    found = io.read(tmp_path / "x.csv")
+    np.testing.assert_array_equal(found.X, frame)
+    assert found.samples.index.tolist() == [str(i) for i in frame.index]
+    assert "sample and feature names" in str(found)
+    frame.sample(frac=1, random_state=0).to_csv(tmp_path / "x.csv")  # in another order it may be anything
+    assert io.read(tmp_path / "x.csv").features.index.tolist() == ["cell", *"abcdef"]
+
+
+def test_lines_before_a_table_may_be_empty(tmp_path: Path) -> None:
+    assert read(tmp_path, "\n\na;b\n1;2\n")[0].to_dict() == {"a": {0: 1.0}, "b": {0: 2.0}}
+
+
+def test_a_library_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> None:
+        raise ImportError('This needs pynwb: pip install "bayesnmf[spikes]"')
+
+    (tmp_path / "x.nwb").touch()
+    monkeypatch.setattr("bayesnmf.io.read", missing)
+    assert_refused(run("fit", tmp_path / "x.nwb", "--rank", 1), "bayesnmf[spikes]")
+
+
 MALFORMED = {
+    "spaces": ("x.csv", b"a b\n1 2\n", "parted by commas, semicolons or tabs; line 1 is 'a b'"),
     "word": ("x.csv", b"a,b\n1,2\n3,x\n", "line 3, cell 2: expected a number; got 'x'"),
     "comma": ("x.csv", b'a,b\n1,2\n"3,5",1\n', "got '3,5'"),
     "short": ("x.csv", b"1,2,3\n4,5\n6,7,8\n9,8,7\n", "expected 2 cells"),
@@ -193,13 +220,17 @@ def test_fit_takes_transposed_files_likelihood_and_rank_auto(tmp_path: Path) -> 
 
 
 def test_rank_says_what_the_library_says_and_a_second_run_reads_what_is_there(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", counts())
-    options = "rank", tmp_path / "x.npy", "--max-rank", 2, "--likelihood", "poisson", "--out", tmp_path / "out"
+    np.save(tmp_path / "x.npy", counts().T)
+    given = "--max-rank", 2, "--likelihood", "poisson", "--transpose"
+    options = "rank", tmp_path / "x.npy", *given, "--out", tmp_path / "out"
     results = [run(*options) for _ in range(2)]
     assert results[0].exit_code == 0, results[0].output
     expected = bn.select_rank(counts(), max_rank=2, likelihood=bn.Poisson())
     for result in results:
         assert repr(expected) in result.stdout
+        command = shlex.split(result.stdout.split("Its fit: ")[1])
+    likelihood = f"--rank {expected.best} --likelihood poisson --transpose".split()
+    assert command == ["bayesnmf", "fit", str(tmp_path / "x.npy"), *likelihood]
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"fits", "rank.csv", "rank.png"}
     assert pd.read_csv(tmp_path / "out" / "rank.csv")["rank"].tolist() == [1, 2]
     refused = run(*options, "--seed", 1)

@@ -399,7 +399,10 @@ REFUSED: dict[str, Refused] = {
     "zeros-where-positive": Refused(bn.DataError, "needs entries above 0", X, {"likelihood": bn.BetaDivergence(0.0)}),
     "beyond-float32": Refused(bn.DataError, "beyond what float32 can compute with.*float64", X * 1e34),
     "strings": Refused(bn.DataError, "numbers in X; got dtype <U", X.astype(str)),
-    "objects": Refused(bn.DataError, "numbers in X; got objects", np.where(HOLE, "x", X.astype(object))),
+    "objects": Refused(bn.DataError, "numbers in X; got objects", np.where(HOLE, {}, X.astype(object))),
+    "text-of-numbers": Refused(
+        bn.DataError, "numbers in X; got text, such as '7'", pd.DataFrame(X).assign(cell=["7"] * N)
+    ),
     "bytes": Refused(bn.DataError, "numbers in X; got dtype", X.astype("S3")),
     "complex": Refused(bn.DataError, "Complex data not supported", X + 0j),
     "complex-sparse": Refused(bn.DataError, "Complex data not supported", sp.csr_array(X + 0j)),
@@ -409,7 +412,7 @@ REFUSED: dict[str, Refused] = {
     "pandas-series": Refused(bn.DataError, "1 dimension", pd.Series(X[0])),
     "no-axis": Refused(bn.DataError, r"matrix of shape \(n samples, m features\); got 0 dimension", 3.0),
     "none": Refused(bn.DataError, "0 dimension", None),
-    "string": Refused(bn.DataError, "0 dimension", "counts.csv"),
+    "path": Refused(bn.DataError, r"bn.fit\(bn.io.read\('counts.csv'\)\)", "counts.csv"),
     "dict": Refused(bn.DataError, "0 dimension", {"X": X}),
     "one-axis": Refused(bn.DataError, "1 dimension.*reshape", X[0]),
     "three-axes": Refused(bn.DataError, "3 dimension", X[None]),
@@ -421,7 +424,7 @@ REFUSED: dict[str, Refused] = {
     "rank-0": Refused(bn.ModelError, "rank to be a whole number of at least 1; got 0", X, {"rank": 0}),
     "rank-minus-1": Refused(bn.ModelError, "got -1", X, {"rank": -1}),
     "rank-2.5": Refused(bn.ModelError, "got 2.5", X, {"rank": 2.5}),
-    "rank-word": Refused(bn.ModelError, "got 'three'", X, {"rank": "three"}),
+    "rank-word": Refused(bn.ModelError, "\"auto\"; got 'three'", X, {"rank": "three"}),
     "rank-true": Refused(bn.ModelError, "got True", X, {"rank": True}),
     "rank-nan": Refused(bn.ModelError, "got nan", X, {"rank": np.nan}),
     "rank-none": Refused(bn.ModelError, "Say how many components", X, {"rank": None}),
@@ -447,6 +450,19 @@ REFUSED: dict[str, Refused] = {
     "opportunities-length": Refused(bn.DataError, r"opportunities of shape \(15,\)", X, {"opportunities": np.ones(N)}),
     "opportunities-negative": Refused(bn.DataError, "opportunities to be", X, {"opportunities": -np.ones(M)}),
     "groups-length": Refused(bn.DataError, r"groups of shape \(24,\)", X, {"groups": np.zeros(3)}),
+    "groups-none": Refused(
+        bn.DataError, "sample 2 has none, nor have 1 other", X, {"groups": ["a", "b", None, "a", None, *"b" * (N - 5)]}
+    ),
+    "groups-nan": Refused(bn.DataError, "sample 0 has none", X, {"groups": np.full(N, np.nan)}),
+    "groups-no-date": Refused(
+        bn.DataError, "sample 23 has none", X, {"groups": pd.to_datetime(["2024-01-01"] * (N - 1) + [None])}
+    ),
+    "seed-none": Refused(bn.DataError, "seed to be a whole number.*got None", X, {"seed": None}),
+    "seed-real": Refused(bn.DataError, "seed to be a whole number.*got 1.5", X, {"seed": 1.5}),
+    "seed-huge": Refused(bn.DataError, "seed to be a whole number of 64 bits", X, {"seed": 2**63}),
+    "seed-generator": Refused(bn.DataError, "JAX key", X, {"seed": np.random.default_rng(0)}),
+    "init-word": Refused(bn.DataError, r"pair of arrays \(W0, H0\), or a fit; got str", X, {"init": "nndsvd"}),
+    "init-W": Refused(bn.DataError, r"pair of arrays \(W0, H0\), or a fit; got ndarray", X, {"init": np.ones((N, 3))}),
     "known-shape": Refused(bn.ModelError, r"known to have shape \(r, m\)", X, model(known=np.ones((2, 4)))),
     "known-too-many": Refused(bn.ModelError, "r <= rank = 3", X, model(known=np.ones((4, M)))),
     "known-negative": Refused(bn.ModelError, "non-negative numbers", X, model(known=-np.ones((1, M)))),
@@ -466,7 +482,7 @@ REFUSED: dict[str, Refused] = {
     "likelihood-word": Refused(bn.ModelError, r"such as bn.Poisson\(\); got 'poisson'", X, {"likelihood": "poisson"}),
     "likelihood-class-in-model": Refused(bn.ModelError, "likelihood", X, model(likelihood=bn.Gaussian)),
     "prior-class": Refused(bn.ModelError, "W to be a Prior object", X, model(W=bn.Exponential)),
-    "model-is-a-number": Refused(bn.ModelError, "bn.Model; got 3", X, {"model": 3}),
+    "model-is-a-number": Refused(bn.ModelError, "bn.Model; got 3.*rank=3", X, {"model": 3}),
     "engine-word": Refused(bn.EngineError, r"such as bn.MAP\(\); got 'map'", X, {"engine": "map"}),
     "engine-class": Refused(bn.EngineError, r"such as bn.MAP\(\)", X, {"engine": bn.MAP}),
     "starts-0": Refused(bn.EngineError, "starts .*at least 1; got 0", X, {"engine": bn.MAP(starts=0)}),
@@ -494,6 +510,75 @@ def test_projection_refuses_what_a_fit_refuses(plain: bn.Fit) -> None:
     # a feature that no new sample has is no obstacle
     assert np.isfinite(plain.project(put(X, (slice(None), 2), np.nan)).W).all()
     np.testing.assert_array_equal(plain.project(np.zeros((2, M))).W, np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("engine", [ENGINE, bn.CAVI(starts=1)])
+@pytest.mark.parametrize(
+    ("likelihood", "change", "match"),
+    [
+        (bn.Poisson(), -1.0, "Poisson needs entries of at least 0; the least is -1"),
+        (bn.GammaNoise(), 0.0, "GammaNoise with these parameters needs entries above 0"),
+    ],
+)
+def test_projection_refuses_what_the_noise_cannot_make(engine: Any, likelihood: Any, change: float, match: str) -> None:
+    if isinstance(likelihood, bn.GammaNoise) and isinstance(engine, bn.CAVI):
+        pytest.skip("CAVI is not for GammaNoise")
+    found = fit(X + 1.0, likelihood=likelihood, engine=engine)
+    with pytest.raises(bn.DataError, match=match):
+        found.project(put(X + 1.0, (1, 2), change))
+
+
+def test_projection_takes_features_by_their_names() -> None:
+    frame = pd.DataFrame(X, columns=[f"g{j}" for j in range(M)])
+    found = fit(frame)
+    np.testing.assert_array_equal(found.project(X).W, found.project(frame).W)
+    with pytest.raises(bn.DataError, match="features of this fit in another order"):
+        found.project(frame.iloc[:, ::-1])
+    with pytest.raises(bn.DataError, match="feature 2 is 'other', and 'g2' there"):
+        found.project(frame.rename(columns={"g2": "other"}))
+    np.testing.assert_array_equal(fit(X).project(frame).W, fit(X).project(X).W)  # a fit without names takes any
+
+
+@pytest.mark.parametrize("likelihood", [bn.Poisson(), bn.CompoundPoisson(), bn.Gaussian()])
+def test_a_sample_of_zeros_has_the_posterior_that_it_has_beside_others(likelihood: Any) -> None:
+    """Alone there is no level of X to start from."""
+    unit = 1.0 if isinstance(likelihood, bn.Poisson) else 1e-12
+    found = fit(X * unit, model=bn.Model(3, likelihood, H=bn.Exponential()), engine=bn.CAVI())
+    beside = found.project(np.vstack([np.zeros(M), X[:2] * unit]))
+    alone = found.project(np.zeros((1, M)))
+    assert not alone.warnings
+    np.testing.assert_allclose(alone.W[0], beside.W[0], rtol=1e-3)
+    ends = (found.interval(method="mean_field") for found in (alone, beside))
+    for one, other in zip(*ends, strict=True):
+        assert one.shape == (1, 3)
+        np.testing.assert_allclose(one[0], other[0], rtol=0.02)
+
+
+def test_dates_are_groups_by_their_text(tmp_path: Any) -> None:
+    found = fit(X, groups=pd.date_range("2024-01-01", periods=N))
+    found.save(tmp_path / "fit.nc")
+    assert bn.load(tmp_path / "fit.nc").groups.tolist() == found.groups.tolist()
+    assert found.groups[1] == "2024-01-02 00:00:00"
+
+
+def test_few_observed_entries_of_very_many_are_observed() -> None:
+    """Two of 300 000, in a sparse matrix; a third of zero weight is not."""
+    m = 300_000
+    columns = np.arange(2, m)
+    missing = sp.csr_array((np.full(m - 2, np.nan), (np.zeros(m - 2, int), columns)), shape=(2, m))
+    data = sp.csr_array(np.ones((2, m)) * [[0], [1]]) + missing
+    assert bn._input.read(data).shape == (2, m)
+    with pytest.raises(bn.DataError, match="Row 0 of X has no observed"):
+        bn._input.read(data, weights=np.r_[0.0, 0.0, np.ones(m - 2)])
+
+
+def test_fits_are_compared_as_objects(plain: bn.Fit) -> None:
+    import copy
+
+    other = copy.copy(plain)
+    assert plain == plain
+    assert plain != other
+    assert len({plain, other}) == 2
 
 
 def test_new_samples_without_negative_entries_are_projected_on_a_split_fit() -> None:

@@ -189,6 +189,15 @@ def test_trace_ends_at_the_last_step() -> None:
     assert line.get_xdata()[-1] <= 25
 
 
+@pytest.mark.parametrize("engine", [bn.Gibbs(chains=2, warmup=50, draws=50), bn.SVI(starts=1, max_steps=200)])
+def test_engines_without_checks_have_a_trace(engine: Any) -> None:
+    fit = bn.fit(counts(), rank=2, likelihood=bn.Poisson(), engine=engine)
+    place = fit.plot.trace().lines[0].get_xdata()
+    assert np.all(np.diff(place) > 0)
+    assert 0 <= place[0]
+    assert place[-1] <= fit.steps
+
+
 def segments(collection: Any) -> np.ndarray:
     """Return the two ends of each line, (lines, 2, 2)."""
     return np.array(collection.get_segments())

@@ -20,7 +20,8 @@ MISSING = {"", "na", "nan", "n/a", "null", "none"}
 def read_text(path: str | PathLike[str]) -> Recording:
     r"""Read a text table of samples x features: .csv or .tsv, comma, semicolon or tab between cells.
 
-    A header of feature names and a first column of sample names are detected. Empty cells, NA and the like are missing.
+    A header of feature names and a first column of sample names are detected; under a header, a first column of whole
+    numbers that count up by one is names too. Empty cells, NA and the like are missing.
     Not for tables of positions (`read_deeplabcut`), of spike times (`read_spikes`), or of mutations (`read_mutations`).
 
     Parameters
@@ -68,11 +69,10 @@ class _Names(NamedTuple):
 
 
 def _rows(path: Path, stream: TextIO) -> tuple[np.ndarray, _Names]:
-    top = stream.readline()
+    top = next((line for line in stream if line.strip()), "").strip("\n")
     stream.seek(0)
     rows = csv.reader(stream, delimiter=delimiter(top))
-    first = next(rows, None)
-    second = next(rows, None)
+    first, second = (next((row for row in rows if row), None) for _ in range(2))
     if first is None or second is None:
         raise DataError(f"Expected at least two lines in {path.name}; it has fewer.")
     # R leaves the corner out; pandas leaves it empty, and counts features that have no names
@@ -82,6 +82,8 @@ def _rows(path: Path, stream: TextIO) -> tuple[np.ndarray, _Names]:
     header = short or counted or not all(map(is_number, rest or first))
     named = short or (header and first[0].strip() == "") or not is_number(second[0])
     width = len(second)
+    if width == named:
+        raise DataError(f"Expected cells of {path.name} to be parted by commas, semicolons or tabs; line 1 is {top!r}.")
     values: array[float] = array("d")
     names: list[str] = []
     for number, row in ((2, second),) if header else ((1, first), (2, second)):
@@ -93,7 +95,14 @@ def _rows(path: Path, stream: TextIO) -> tuple[np.ndarray, _Names]:
     if columns is not None and len(columns) != width - named:
         raise DataError(f"{path.name} has {len(first)} cells in its header and {width} in line 2.")
     matrix = np.frombuffer(values, dtype=float).reshape(-1, width - named)
+    if columns is not None and not named and width > 1 and _counts_up(matrix[:, 0]):
+        names, named, columns, matrix = [f"{x:.0f}" for x in matrix[:, 0]], True, columns[1:], matrix[:, 1:].copy()
     return matrix, _Names(names if named else None, columns)
+
+
+def _counts_up(x: np.ndarray) -> bool:
+    """Return whether a column is an index that was written with a name: whole numbers, one more in each row."""
+    return len(x) > 2 and bool(x[0] == np.floor(x[0]) and np.all(np.diff(x) == 1))
 
 
 def delimiter(top: str) -> str:

@@ -192,7 +192,8 @@ class FitPlots:
         """
         ax = new_axes(ax)
         trace = self.fit.trace
-        step = np.minimum(np.arange(len(trace)) * self.fit.engine.check_every, self.fit.steps)
+        every = getattr(self.fit.engine, "check_every", self.fit.steps / max(len(trace) - 1, 1))
+        step = np.minimum(np.arange(len(trace)) * every, self.fit.steps)
         above = trace - np.min(trace)
         shown = above > 0
         if shown.any():

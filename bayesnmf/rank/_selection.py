@@ -60,7 +60,7 @@ class Structure:
         return (self.found - self.surrogate) / self.spread if self.spread > 0 else 0.0
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class RankSelection:
     """How many components, and why. Made by `bayesnmf.select_rank`.
 
