@@ -374,9 +374,14 @@ class Fit:
         Parameters
         ----------
         X : matrix of shape (n_new, m)
-            New samples with the same features.
+            New samples with the same features; where X and the fit have names of these, in the same order.
         **data
-            `observed`, `weights`, `size_factors`, `opportunities`, as in `bayesnmf.fit`.
+            `observed`, `weights`, `size_factors`, `opportunities`, as in `bayesnmf.fit`. None are taken from the fit.
+
+        Raises
+        ------
+        DataError
+            For other features, and for entries that the likelihood cannot make.
         """
         from ._fit import project
 
