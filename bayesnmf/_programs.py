@@ -17,6 +17,7 @@ from ._checks import course_findings, interval_findings
 from ._errors import EngineError, Finding, ModelError
 from ._input import Table, refuse_unobserved
 from ._resolve import resolve
+from ._runs import arithmetic
 from ._sites import axes_of, dims_of, fixed_rows, free, is_exchangeable, is_product, look
 from .align import match_rows, unit_rows
 from .engines import CAVI, NUTS, SVI
@@ -67,7 +68,7 @@ def fit_program(program: Program, table: Table, rank: Any, engine: Any, key: jax
         raise ModelError(f"Say how many components the program is called with, such as rank=8; got {rank!r}.")
     engine.check(Poisson())
     refuse_unobserved(table, "column")
-    with jax.enable_x64(engine.precision == "float64"):
+    with arithmetic(engine.precision):
         joint = joint_for(program, table, int(rank), np.dtype(engine.precision))
         sites = look(joint, key)
         product = is_product(sites, joint)

@@ -14,20 +14,30 @@ import jax
 import numpy as np
 
 from ._errors import EngineError
+from ._types import Precision
 
 
 def side_by_side(task: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     """Return ``task(item)`` for each item, in threads on a CPU: a compiled program does not hold Python up."""
     # a thread has the precision and the device of the process, not of its caller
-    precise, device = jax.numpy.result_type(float) == np.float64, jax.config.jax_default_device  # type: ignore[attr-defined]
+    held: Any = jax.config
+    precise, device = jax.numpy.result_type(float) == np.float64, held.jax_default_device
+    matrices = held.jax_default_matmul_precision
 
     def one(item: Any) -> Any:
-        with jax.enable_x64(precise), jax.default_device(device):
+        with jax.enable_x64(precise), jax.default_device(device), jax.default_matmul_precision(matrices):
             return task(item)
 
     workers = (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(one, items))
+
+
+@contextmanager
+def arithmetic(precision: Precision) -> Iterator[None]:
+    """Compute in a precision, products of matrices too: GPUs and TPUs would take fewer digits for those."""
+    with jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
+        yield
 
 
 def bars(wanted: bool) -> Any:

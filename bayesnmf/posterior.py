@@ -177,13 +177,28 @@ class Posterior:
         return self._soft if self.is_softened else self.moved
 
     @cached_property
+    def _softened(self) -> Response:
+        return self._response_of(*self._soft, self._of_columns)
+
+    @property
     def distance(self) -> float:
         """Kullback-Leibler divergence of q from the posterior, to second order: ``-log det(I - V D'') / 2``.
 
         Exact where the posterior is Gaussian. D'' is taken a little smaller: along a direction in which the optimum
         is nearly a saddle, all would hang on the last digits.
         """
-        return float(self._response_of(*self._soft, self._of_columns).log_det) / -2
+        return float(self._softened.log_det) / -2
+
+    @property
+    def occam(self) -> float:
+        """What noise that was learned costs: log of the share that it has of what it could be.
+
+        ``log sqrt(2 pi / c) - log(log(high / low))`` for each parameter, whose logarithm has a precision of c and is
+        uniform within `Likelihood.noise_ranges` before; no more than 0, for a dispersion that vanishes has none.
+        """
+        ranges = self.likelihood.noise_ranges.values() if self.likelihood.learned else ()
+        sizes = np.repeat([np.log(np.log(high / low)) for low, high in ranges], self._softened.noise_sizes)
+        return float(np.minimum(0.5 * np.log(2 * np.pi / self._softened.noise) - sizes, 0).sum())
 
     @property
     def events(self) -> np.ndarray:

@@ -348,12 +348,14 @@ class Fit:
     def evidence(self) -> float:
         """Estimate of log p(X), all constants included: what `bayesnmf.select_rank` compares numbers of components by.
 
-        ``ELBO + log k! - log det(I - V D'') / 2``: every order of the components is an equal mode, and the factors of q
-        move together, which the ELBO charges for; the more, the more components share entries and the fewer events they
-        hold. V and D'' are those of linear response (`interval`); exact where the posterior is Gaussian. A bound no
-        longer. Compare fits of which all or none have shapes "(by the evidence)" in ``print(fit)``; `select_rank` sees
-        to that. A component without events costs next to nothing: look at `fit.mass` before a greater rank is believed.
-        Raises EngineError for fits without one, not at an optimum, or too large.
+        ``ELBO + log k! - log det(I - V D'') / 2`` and, where noise was learned, ``log sqrt(2 pi / c) - log(log(high /
+        low))`` for each of its parameters: every order of the components is an equal mode, and the factors of q move
+        together, which the ELBO charges for; the more, the more components share entries and the fewer events they
+        hold. V and D'' are those of linear response (`interval`), with the learned parameters of the priors; c is the
+        precision of the logarithm of the noise, uniform in its range before. Exact where the posterior is Gaussian. A
+        bound no longer. Compare fits of which all or none have shapes "(by the evidence)" in ``print(fit)``;
+        `select_rank` sees to that. A component without events costs next to nothing: look at `fit.mass` before a
+        greater rank is believed. Raises EngineError for fits without one, not at an optimum, or too large.
 
         >>> import numpy as np, bayesnmf as bn
         >>> X = np.random.default_rng(0).poisson(np.kron(np.eye(2), np.full((10, 5), 20.0)))
@@ -366,7 +368,7 @@ class Fit:
                 "This fit has no linear response, or a too large one: compare elbo + log k! instead, of fits with "
                 "engine=bn.CAVI()."
             )
-        return self.elbo + lgamma(self.rank - self.model.known_rows + 1) + posterior.distance
+        return self.elbo + lgamma(self.rank - self.model.known_rows + 1) + posterior.distance + posterior.occam
 
     def project(self, X: MatrixLike, **data: Any) -> Projection:
         """Return the activities of new samples with H, noise and priors as they were fitted.

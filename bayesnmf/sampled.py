@@ -104,7 +104,7 @@ class Sampled:
         factors: list[Any] = []
         for mean, variance in moments:
             if self.likelihood.background == "quadratic":
-                factors.append(TruncatedNormals(mean / variance, 1 / variance, self.power))
+                factors.append(TruncatedNormals.of_moments(mean, variance, self.power))
             else:
                 factors.append(Gammas(mean**2 / variance, mean / variance))
         nothing = Gammas(np.ones(self.rank), np.ones(self.rank))

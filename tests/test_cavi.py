@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from helpers import (
     BELIEFS,
     Ascent,
+    intensities,
     moved,
     no_moves,
     observations,
@@ -100,6 +101,48 @@ def test_no_block_lowers_the_elbo(likelihood: str, beliefs: str) -> None:
         assert before > first + 1
         finals.append(before)
     assert finals[:2] == pytest.approx(finals[:1] * len(finals[:2]), rel=1e-12)
+
+
+@pytest.mark.parametrize("beside", [{}, observations()], ids=["even", "observations"])
+def test_known_rows_are_held_under_gaussian_noise(beside: dict[str, Any]) -> None:
+    """Components are updated in turn, and a known one must not move in between, however wrong it is."""
+    made = bn.Gaussian(variance=0.5)
+    X = supported(made)
+    known = np.abs(np.random.default_rng(3).normal(size=(1, X.shape[1])))
+    ascent = Ascent(X, bn.Model(4, made, known=known), **beside)
+    before = ascent.elbo
+    for sweep in range(8):
+        for side in ("W", "H", "W"):
+            ascent.update(side)
+            after = ascent.elbo
+            assert after >= before - 1e-10 * abs(before), f"{side} fell by {before - after} in sweep {sweep}"
+            before = after
+
+
+@pytest.mark.parametrize("unit", [1.0, 4096.0])
+def test_a_given_mean_of_w_beside_rows_that_sum_to_1_has_the_unit_of_x(unit: float) -> None:
+    """X and what is in its unit are multiplied: the density of X changes by the volume alone."""
+    X = intensities(np.random.default_rng(0).poisson(3.0, (20, 8)))
+    fits = []
+    for c in (1.0, unit):
+        model = bn.Model(2, bn.CompoundPoisson(1.0, c), W=bn.Gamma(2.0, mean=8.0 * c), H=bn.Dirichlet(1.0))
+        fits.append(bn.fit(X * c, model, engine=bn.CAVI(starts=1, precision="float64")))
+    assert float(fits[1].model.W.mean) == pytest.approx(8.0 * unit)  # type: ignore[union-attr]
+    assert fits[1].elbo + np.log(unit) * np.sum(X > 0) == pytest.approx(fits[0].elbo, rel=1e-6)
+
+
+@pytest.mark.parametrize("prior", [bn.Exponential(), bn.HalfNormal()])
+@pytest.mark.parametrize("sd", [0.3, 1.0])
+def test_components_that_are_empty_have_no_relevance_under_gaussian_noise(prior: Any, sd: float) -> None:
+    """Of noise alone round one part: the scale at which a flat component settles depends on the variance."""
+    rng = np.random.default_rng(0)
+    X = np.outer(rng.gamma(2.0, 1.0, 50), rng.gamma(2.0, 1.0, 30))
+    X = X / X.mean() + rng.normal(0, sd, X.shape)
+    model = bn.Model(5, bn.Gaussian(variance=sd**2), W=prior, H=prior, shrinkage=bn.ARD())
+    fit = bn.fit(X, model, engine=bn.CAVI(starts=2, precision="float64"))
+    assert fit.rank == 1
+    assert np.abs(fit.relevance[1:]).max() < 0.05
+    assert fit.relevance[0] > 0.2
 
 
 def drawn(q: Any, shape: tuple[int, int], size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

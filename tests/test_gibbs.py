@@ -227,6 +227,59 @@ def test_numbers_of_jumps_have_the_probabilities_of_the_series(mu: float, shape:
     assert stats.chi2.sf(np.sum((counts - p[common] * len(drawn)) ** 2 / (p[common] * len(drawn))), common.sum()) > 1e-3
 
 
+def test_numbers_of_jumps_do_not_run_away(x64: None) -> None:
+    """In float32 probabilities add up to less than 1, by up to some 1e-4: the rest is nowhere far out."""
+    mu = jnp.asarray(np.random.default_rng(0).uniform(20, 200, 400_000), jnp.float32)
+    drawn = np.asarray(draw_number(jax.random.key(1), mu, jnp.asarray(30.0, jnp.float32)))
+    width = np.sqrt(np.asarray(mu, float) / 31)
+    assert np.abs(drawn - np.asarray(mu, float)).max() < 8 * width.max()
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_known_rows_are_held_while_others_are_drawn(holes: bool, x64: None) -> None:
+    """One component after the other, by the same uniform numbers, in NumPy."""
+    rng = np.random.default_rng(0)
+    X, known = planted(12, 7) + rng.normal(size=(12, 7)), rng.gamma(1.0, 1.0, (1, 7))
+    seen = rng.random(X.shape) > 0.2 if holes else np.ones(X.shape, bool)
+    engine, table = bn.Gibbs(precision="float64"), read(X, observed=seen if holes else None)
+    task = _Task(engine, resolve(bn.Model(3, bn.Gaussian(variance=0.5), known=known), table, engine), table)
+    start = bn.CAVI(starts=1, max_steps=20).run(task.model, table, jax.random.key(0))
+    draw, key = task.dispersed(start.beliefs, jax.random.key(1), 1e-3), jax.random.key(2)
+    found, _ = task.target._normal(key, draw, "H")
+    uniform = jax.random.uniform(key, draw.H.shape, float, np.finfo(float).eps / 4, 1)
+    W, H = np.array(draw.W)[:12], np.array(draw.H)
+    precision = seen / float(task.prepared.likelihood.variance)
+    x = np.asarray(X) / task.prepared.unit
+    for k in range(1, 3):
+        rest = x - W @ H + np.outer(W[:, k], H[k])
+        linear = (precision * W[:, [k]] * rest).sum(0) - np.asarray(draw.rate_H)[k]
+        q = TruncatedNormals(linear, (precision * W[:, [k]] ** 2).sum(0), 1)
+        H[k] = q.draw(uniform[k])
+    np.testing.assert_allclose(found.H, H, rtol=1e-8)
+
+
+def test_the_scale_of_components_that_are_not_there_is_not_drawn(x64: None) -> None:
+    """What they are drawn from is none of the move's business, with a learned rate too."""
+    engine, table = bn.Gibbs(precision="float64"), read(np.round(planted(12, 7)))
+    task = _Task(engine, resolve(bn.Model(3, bn.Poisson()), table, engine), table)
+    start = bn.CAVI(starts=1, max_steps=20).run(task.model, table, jax.random.key(0))
+    draw = task.dispersed(start.beliefs, jax.random.key(1), 1e-3)._replace(on=jnp.array([1.0, 0.0, 1.0]))
+    logs = {"W": jnp.log(draw.W), "H": jnp.log(draw.H)}
+    moved, _ = task.target._rescale(jax.random.key(2), draw, logs)
+    assert [bool(np.all(moved.H[k] == draw.H[k])) for k in range(3)] == [False, True, False]
+    np.testing.assert_array_equal(moved.W[:, 1], draw.W[:, 1])
+
+
+def test_truncated_normals_have_the_moments_they_are_made_of(x64: None) -> None:
+    mean = np.array([1.0, 1.0, 1.0, 2e-9, 3e9])
+    variance = np.array([1e-3, 0.3, 0.98, 1e-18, 1e18])
+    q = TruncatedNormals.of_moments(mean, variance)
+    np.testing.assert_allclose(q.mean, mean, rtol=1e-6)
+    np.testing.assert_allclose(q.variance, variance, rtol=1e-5)
+    wide = TruncatedNormals.of_moments(np.ones(1), np.full(1, 1.5))  # wider than an exponential none is
+    np.testing.assert_allclose([wide.mean, wide.variance], 1, rtol=1e-5)
+
+
 @pytest.mark.parametrize("z", [-30.0, -3.5, -2.5, 0.0, 4.0, 30.0])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_truncated_normals_are_inverted(z: float, dtype: str, x64: None) -> None:

@@ -204,6 +204,25 @@ def test_hals_and_multiplicative_updates_reach_the_same_optimum() -> None:
         assert fits[1].steps < fits[0].steps
 
 
+def test_known_rows_are_held_while_hals_moves_the_others() -> None:
+    """With a row that is a third off; were it moved in between, HALS would end where nothing is at an optimum."""
+    rng = np.random.default_rng(0)
+    X = planted(40, 25, 3) + 0.1
+    known = planted(1, 25, 1) * np.exp(0.3 * rng.normal(size=(1, 25)))
+    for beside in ({}, {"observed": rng.random(X.shape) > 0.1}):
+        fits = [
+            bn.fit(
+                X, bn.Model(3, bn.Gaussian(variance=1.0), known=known),
+                engine=bn.MAP(method=method, starts=3, precision="float64", tol=1e-10, residual_tol=1e-4,
+                max_steps=50_000),
+                **beside,
+            )
+            for method in ("mu", "hals")
+        ]  # fmt: skip
+        assert fits[1].status == "converged"
+        assert fits[0].objective == pytest.approx(fits[1].objective, rel=1e-6)
+
+
 def test_known_rows_stay_and_the_others_are_learned() -> None:
     rng = np.random.default_rng(0)
     profiles = rng.dirichlet(np.full(30, 0.3), 4)

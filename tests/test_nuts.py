@@ -29,6 +29,10 @@ MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "dirichlet": (bn.Poisson(), {"W": bn.Gamma(1.5), "H": bn.Dirichlet(0.8)}),
     "shrinkage": (bn.Poisson(), {"W": bn.Exponential(), "H": bn.Exponential(), "shrinkage": bn.ARD()}),
     "known rows": (bn.Poisson(), LEARNED | {"known": np.arange(1.0, 16.0)[None]}),
+    "shrinkage, known rows": (
+        bn.Poisson(),
+        {"W": bn.Gamma(2.0), "H": bn.Exponential(), "shrinkage": bn.ARD(), "known": np.arange(1.0, 16.0)[None]},
+    ),
     "negative binomial": (bn.NegativeBinomial(), LEARNED),
     "compound Poisson": (bn.CompoundPoisson(), LEARNED),
     "gaussian": (bn.Gaussian(), {"W": bn.Exponential(), "H": bn.Exponential()}),
@@ -48,7 +52,7 @@ def tasks(name: str) -> tuple[_Task, GibbsTask, Draw]:
     return made[0], made[1], made[0].dispersed(start.beliefs, jax.random.key(1), 1e-3)
 
 
-@pytest.mark.parametrize("name", thinned(MODELS, "priors learned", "known rows"))
+@pytest.mark.parametrize("name", thinned(MODELS, "priors learned", "known rows", "shrinkage, known rows"))
 def test_a_program_has_the_log_joint_of_its_model(name: str, x64: None) -> None:
     """Up to the hyper-prior of logarithms, which is 1 over the value, and what lean coordinates add."""
     nuts, gibbs, draw = tasks(name)

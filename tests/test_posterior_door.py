@@ -49,6 +49,10 @@ REFUSED: dict[str, tuple[Any, bn.Model, type[Exception], str]] = {
     "a mean under shrinkage": (
         COUNTS, model(W=bn.Gamma(1.0, mean=2.0), shrinkage=bn.ARD()), bn.ModelError, r"leave the mean out of W",
     ),
+    "ARD of rows that sum to 1": (
+        COUNTS, model(W=bn.Exponential(), H=bn.Dirichlet(), shrinkage=bn.ARD()), bn.ModelError,
+        r"have no scale\. Use shrinkage=bn\.Compressive\(\)",
+    ),
     "Compressive on intensities": (
         VALUES, model(bn.CompoundPoisson(), shrinkage=bn.Compressive()), bn.ModelError, r"for counts.*use ARD\(\)",
     ),

@@ -181,7 +181,8 @@ def test_the_covariance_is_that_of_the_dense_hessian(case: str, n: int) -> None:
         return  # the entropy of truncated normals, and of scales, is not told apart here
     shapes = np.concatenate([np.ravel(posterior.W.shape), np.ravel(posterior.H.shape[posterior.known :])])
     of_mean_field = np.log(shapes**2 * (shapes * special.polygamma(1, shapes) - 1)).sum()
-    log_det = posterior._response_of(*posterior.moved, of_columns=n < 6).log_det
+    response = posterior._response_of(*posterior.moved, of_columns=n < 6)
+    log_det = response.log_det + np.log(response.noise).sum()
     assert log_det == pytest.approx(expected["log_det"] - of_mean_field, abs=1e-3)
 
 
@@ -207,6 +208,35 @@ def test_the_evidence_is_nearer_to_the_log_density_of_x_than_the_bound() -> None
     assert error < 0.03
     assert truth - fit.elbo > 1
     assert abs(fit.evidence - truth) < 0.1 * (truth - fit.elbo) + 4 * error
+
+
+@pytest.mark.parametrize("noise", ["negative-binomial", "poisson"])
+def test_learned_noise_costs_what_it_could_have_been(noise: str) -> None:
+    """The evidence of one component with each dispersion, averaged over those that are log-uniform.
+
+    Where X is Poisson the dispersion vanishes, and nothing is gained by it.
+    """
+    rng = np.random.default_rng(0)
+    V = np.outer(rng.gamma(3.0, 3.0, 12), rng.gamma(3.0, 1.0, 6))
+    X = rng.poisson(V * (rng.gamma(2.0, 0.5, V.shape) if noise == "negative-binomial" else 1.0))
+    parts = {"W": bn.Gamma(1.0, mean=9.0), "H": bn.Gamma(1.0, mean=3.0)}
+    engine = bn.CAVI(precision="float64", starts=1)
+
+    def evidence(likelihood: bn.likelihoods.Likelihood) -> float:
+        return bn.fit(X, bn.Model(1, likelihood, **parts), engine=engine).evidence
+
+    fit = bn.fit(X, bn.Model(1, bn.NegativeBinomial(), **parts), engine=engine)
+    if noise == "poisson":
+        assert fit.evidence == pytest.approx(evidence(bn.Poisson()), abs=0.05)
+        return
+    found = evidence(bn.NegativeBinomial(float(fit.noise["dispersion"]))) + fit.posterior.occam  # type: ignore[union-attr]
+    low, high = np.log(1e-8), np.log(1e4)
+    logs = np.linspace(np.log(0.05), np.log(5), 25)
+    each = np.array([evidence(bn.NegativeBinomial(dispersion=np.exp(log))) for log in logs])
+    weight = np.exp(each - each.max())
+    assert max(weight[0], weight[-1]) < 1e-3
+    average = each.max() + np.log(weight.sum() * (logs[1] - logs[0]) / (high - low))
+    assert found == pytest.approx(average, abs=0.1)
 
 
 def test_fits_without_a_response_have_no_evidence() -> None:

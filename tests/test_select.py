@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from scipy.cluster.hierarchy import average
 import bayesnmf as bn
 from bayesnmf._fit import fit_starts
 from bayesnmf._input import read
-from bayesnmf._runs import bars, side_by_side
+from bayesnmf._runs import arithmetic, bars, side_by_side
 from bayesnmf.align import cosines, match_rows
 from bayesnmf.rank import _work
 from bayesnmf.rank._fits import COLUMNS, OF_FIT, Fits, _could_be_best, _evidence, better_by, score
@@ -555,9 +556,27 @@ def test_gains_are_compared_by_what_decides_in_both() -> None:
 
 def test_tasks_side_by_side_have_the_device_and_precision_of_the_caller() -> None:
     device = jax.devices()[0]
-    with jax.default_device(device), jax.enable_x64(True):
-        found = side_by_side(lambda _: (jax.config.jax_default_device, jax.config.jax_enable_x64), range(2))
-    assert found == [(device, True)] * 2
+    with jax.default_device(device), arithmetic("float64"):
+        names = ("device", "matmul_precision")
+        found = side_by_side(lambda _: [getattr(jax.config, f"jax_default_{name}") for name in names], range(2))
+        wide = side_by_side(lambda _: jnp.ones(1).dtype, range(2))
+    assert found == [[device, "highest"]] * 2
+    assert wide == [np.float64] * 2
+
+
+@pytest.mark.parametrize("engine", [bn.MAP(starts=1), bn.CAVI(starts=1)])
+def test_products_of_matrices_have_all_digits_of_the_precision(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On some devices they have fewer unless they are asked for."""
+    asked = []
+    own = bn.likelihoods.Poisson.start
+
+    def start(self: Any, spread: np.ndarray) -> Any:
+        asked.append(jax.config.jax_default_matmul_precision)
+        return own(self, spread)
+
+    monkeypatch.setattr(bn.likelihoods.Poisson, "start", start)
+    bn.fit(counts()[0], rank=2, likelihood=bn.Poisson(), engine=engine)
+    assert set(asked) == {"highest"}
 
 
 def test_what_the_literature_reads_is_computed_as_it_says() -> None:

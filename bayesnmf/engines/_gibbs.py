@@ -205,8 +205,9 @@ class Target:
         prior = self.W if side == "W" else self.H
         conditional = Conditional(1.0, rate, jnp.log(rate))
         q = _truncated.update(
-            self.data, self.transposed, draw.likelihood, *squares, conditional, side, prior.power, uniform
-        )
+            self.data, self.transposed, draw.likelihood, *squares, conditional, side, prior.power,
+            ~self.free & (side == "H"), uniform,
+        )  # fmt: skip
         new = q.draw(uniform)
         return self._with(draw, new, side), jnp.log(new)
 
@@ -245,7 +246,7 @@ class Target:
                 drawn = jax.random.gamma(of_all, jnp.sum(free) * count * shape / p + 1, dtype=total.dtype)
                 whole = jnp.sum(jnp.where(free, rate * total, 0)) + typical
                 factor = jnp.where(jnp.all(self.free), drawn / whole, 1)
-                change = change + (-1 if other == "H" else 1) * jnp.log(factor) / p
+                change = change + jnp.where(free, (-1 if other == "H" else 1) * jnp.log(factor) / p, 0)
                 draw = draw._replace(**{f"rate_{side}": own * factor})  # type: ignore[arg-type]
         W, H = draw.W * jnp.exp(change)[None], draw.H * jnp.exp(-change)[:, None]
         draw = self._with(self._with(draw, W, "W"), H, "H")

@@ -33,24 +33,25 @@ def hals_step(problem: Problem, state: State) -> State:
 
 def _from_gram(problem: Problem, state: State, side: Side, prior: Prior, rate: Array) -> jax.Array:
     part = problem.data.gram(state.likelihood, state.W, state.H, side)
-    cross = part.positive if part.negative is None else part.positive - part.negative
+    cross, held = part.positive if part.negative is None else part.positive - part.negative, problem.held(side)
     own, cross, weight = (state.W.T, cross.T, part.weight[:, 0]) if side == "W" else (state.H, cross, part.weight[0])
 
     def coordinate(k: Array, own: Array) -> Array:
         quadratic = weight * part.gram[k, k]
         linear = cross[k] - weight * (part.gram[k] @ own) + quadratic * own[k]
         quadratic = jnp.broadcast_to(quadratic, linear.shape)
-        return own.at[k].set(jnp.maximum(prior.solve(linear, quadratic, rate[k]), problem.floor))
+        new = jnp.maximum(prior.solve(linear, quadratic, rate[k]), problem.floor)
+        return own.at[k].set(jnp.where(held[k], own[k], new))
 
     own = jax.lax.fori_loop(0, own.shape[0], coordinate, own)
     return own.T if side == "W" else own
 
 
 def _from_residual(problem: Problem, state: State, side: Side, prior: Prior, rate: Array) -> jax.Array:
-    precision = state.likelihood.precision(problem.data.shape[1])
+    precision, held = state.likelihood.precision(problem.data.shape[1]), problem.held(side)
 
     def step(tile: Tile, own: Array, factor: Array, other: Array) -> jax.Array:
-        return _coordinates(tile, own, factor, other, prior, rate, problem.floor)
+        return _coordinates(tile, own, factor, other, prior, rate, problem.floor, held)
 
     if side == "W":
         data = problem.data
@@ -63,7 +64,7 @@ def _from_residual(problem: Problem, state: State, side: Side, prior: Prior, rat
 
 
 def _coordinates(
-    tile: Tile, own: Array, factor: Array, other: Array, prior: Prior, rate: Array, floor: Array
+    tile: Tile, own: Array, factor: Array, other: Array, prior: Prior, rate: Array, floor: Array, held: Array
 ) -> jax.Array:
     def coordinate(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         own, residual = carry
@@ -71,7 +72,7 @@ def _coordinates(
         weighted = basis if tile.weight is None else tile.weight * basis
         quadratic = jnp.sum(weighted * basis, 1)
         linear = jnp.sum(weighted * residual, 1) + quadratic * own[k]
-        new = jnp.maximum(prior.solve(linear, quadratic, rate[k]), floor)
+        new = jnp.where(held[k], own[k], jnp.maximum(prior.solve(linear, quadratic, rate[k]), floor))
         return own.at[k].set(new), residual - (new - own[k])[:, None] * basis
 
     residual = tile.x - factor * (own @ other)

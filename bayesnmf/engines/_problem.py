@@ -78,6 +78,10 @@ class Problem:
         prior_up, prior_down = self.penalty.prior(side).halves(own, rate)
         return up + prior_up, down + prior_down
 
+    def held(self, side: Side) -> jax.Array:
+        """Return which components of a side stay as they are, (k,): known rows of H."""
+        return self.penalty.known & (side == "H")
+
     def keep(self, own: Array, new: Array, side: Side) -> Array:
         """Return `new` above the floor, padding at zero and known rows of H as they were."""
         new = jnp.maximum(new, self.floor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +38,8 @@ class Response:
     V is their covariance under q, D'' the Hessian of the expected log-likelihood and log-priors (Giordano, Broderick
     and Jordan 2018, JMLR 19, 51). Rows of W are independent given all else, so they are eliminated one by one; `lower`
     is the Cholesky factor of what is left: the whitened moments of H, the priors' parameters, the logarithms of the
-    noise parameters. `log_det` is that of ``I - V D''``, in whitened moments.
+    noise parameters. `log_det` is that of ``I - V D''``, in whitened moments and the priors' parameters; `noise` has
+    the precision of the logarithm of each noise parameter that was learned, while all before it moves.
 
     A Dirichlet row is one of independent Gammas given that they sum to 1: with `fixed_sums` nothing may move the sums.
 
@@ -50,6 +51,7 @@ class Response:
     likelihood: Likelihood
     lower: np.ndarray
     log_det: float = 0.0
+    noise: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def at(
@@ -59,18 +61,19 @@ class Response:
         response, log_det = cls(H, hyper, likelihood, np.zeros((0, 0))), 0.0
         schur = np.eye(response.size)
         response._add_hyper(schur)
-        for _, inverse, G, own in response._eliminate(W, rows):
+        for _, inverse, G, seen in response._eliminate(W, rows):
             log_det -= 2 * np.log(np.einsum("rii->ri", inverse)).sum()
             flat = G.reshape(-1, response.size)
             schur -= flat.T @ flat
-            response._add_columns(schur, own)
+            response._add_columns(schur, seen)
         if fixed_sums:
             k, m = H.mean.shape
             log_det -= k * np.log(STIFF)
             for place, ee in zip(np.arange(k * m).reshape(k, m), H.ee, strict=True):
                 schur[np.ix_(place, place)] += STIFF * np.outer(ee, ee) / max(ee @ ee, np.finfo(float).tiny)
         lower = np.linalg.cholesky((schur + schur.T) / 2)
-        return cls(H, hyper, likelihood, lower, log_det + 2 * float(np.log(np.diag(lower)).sum()))
+        own, noise = np.split(np.diag(lower), [response.size - sum(response.noise_sizes)])
+        return cls(H, hyper, likelihood, lower, log_det + 2 * float(np.log(own).sum()), noise**2)
 
     @property
     def noise_sizes(self) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import ndtr, ndtri
 
 from .._pytree import pytree
@@ -17,6 +18,9 @@ from ._families import Conditional
 
 LEVELS = 40
 """Of the continued fraction: enough for float64 where it is used."""
+
+LEAST_LOCATION = -1e3
+"""Where a truncated normal is an exponential, to six digits."""
 
 TAIL = -3.0
 """Location, in standard deviations, below which a continued fraction takes over."""
@@ -68,6 +72,26 @@ class TruncatedNormals:
     def of_point(cls, a: Any, shape: float, power: int = 1) -> TruncatedNormals:
         """Return one that is nearly the point `a`: the nearer, the greater the shape."""
         return cls(shape / a, shape / a**2, power)
+
+    @classmethod
+    def of_moments(cls, mean: Any, variance: Any, power: int = 1) -> TruncatedNormals:
+        """Return the one of these means and variances; of a variance above that, mean^2, of exponentials: theirs.
+
+        With y in units of its own sigma, E y / sd(y) rises with the location z; z is found by halving.
+        """
+        with jax.enable_x64(True):
+            mean, ratio = jnp.asarray(mean, float), jnp.asarray(mean) / jnp.sqrt(jnp.asarray(variance, float))
+            low, high = jnp.full_like(ratio, LEAST_LOCATION), jnp.maximum(ratio, 1.0)
+
+            def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+                middle = (ends[0] + ends[1]) / 2
+                y, square, _ = standard(middle)
+                above = y / jnp.sqrt(square - y**2) > ratio
+                return jnp.where(above, ends[0], middle), jnp.where(above, middle, ends[1])
+
+            z = jax.lax.fori_loop(0, 60, halve, (low, high))[0]
+            root = standard(z)[0] / mean
+            return cls(np.asarray(z * root), np.asarray(root**2), power)
 
     @property
     def mean(self) -> Any:
@@ -145,18 +169,19 @@ class Squares(NamedTuple):
 
 def update(
     data: Data, transposed: Data | None, likelihood: Likelihood, W: Squares, H: Squares, prior: Conditional, side: Side,
-    power: int, uniform: Array | None = None,
+    power: int, held: Array, uniform: Array | None = None,
 ) -> TruncatedNormals:  # fmt: skip
     """Return q of one factor with each of its components, in turn, at its optimum given all others.
 
-    With `uniform` numbers, of its shape, the others are taken at their `draw`, and not at their means: Gibbs.
+    Those that are `held`, (k,), stay what they are while others change: known rows of H. With `uniform` numbers, of its
+    shape, the others are taken at their `draw`, and not at their means: Gibbs.
     """
     if data.weight is None:
-        return _from_gram(data, likelihood, W, H, prior, side, power, uniform)
+        return _from_gram(data, likelihood, W, H, prior, side, power, held, uniform)
     precision = likelihood.precision(data.shape[1])
 
     def step(tile: Tile, mean: Array, factor: Array, other: Array) -> Array:
-        return _from_residual(tile, mean, factor, other, prior, power)
+        return _from_residual(tile, mean, factor, other, prior, power, held)
 
     def beside(own: Array, uniform: Array | None) -> Array:
         return own if uniform is None else jnp.concatenate([own, uniform], 1)
@@ -177,7 +202,7 @@ def update(
 
 def _from_gram(
     data: Data, likelihood: Likelihood, W: Squares, H: Squares, prior: Conditional, side: Side, power: int,
-    uniform: Array | None,
+    held: Array, uniform: Array | None,
 ) -> TruncatedNormals:  # fmt: skip
     part = data.gram(likelihood, W.mean, H.mean, side)
     cross = part.positive if part.negative is None else part.positive - part.negative
@@ -191,7 +216,8 @@ def _from_gram(
         mean, linear = carry
         new = cross[k] - weight * (part.gram[k] @ mean - part.gram[k, k] * mean[k])
         q = _with_prior(new, quadratic[k], rate[k], power)
-        return mean.at[k].set(q.mean if uniform is None else q.draw(uniform[k])), linear.at[k].set(q.linear)
+        moved = jnp.where(held[k], mean[k], q.mean if uniform is None else q.draw(uniform[k]))
+        return mean.at[k].set(moved), linear.at[k].set(q.linear)
 
     _, linear = jax.lax.fori_loop(0, mean.shape[0], coordinate, (mean, jnp.zeros_like(mean)))
     if side == "W":
@@ -201,7 +227,9 @@ def _from_gram(
     return TruncatedNormals(linear, jnp.maximum(quadratic + (rate if power == 2 else 0), LEAST), power)
 
 
-def _from_residual(tile: Tile, own: Array, factor: Array, other: Array, prior: Conditional, power: int) -> Array:
+def _from_residual(
+    tile: Tile, own: Array, factor: Array, other: Array, prior: Conditional, power: int, held: Array
+) -> Array:
     k = len(other) // 2
     mean, root = other[:k], other[k:]
     own, uniform = own[:, :k], own[:, k:].T
@@ -214,7 +242,7 @@ def _from_residual(tile: Tile, own: Array, factor: Array, other: Array, prior: C
         weighted = weight * basis
         new = jnp.sum(weighted * residual, 1) + jnp.sum(weighted * basis, 1) * own[c]
         q = _with_prior(new, jnp.sum(weight * (factor * root[c][None]) ** 2, 1), rate[c], power)
-        moved = q.draw(uniform[c]) if len(uniform) else q.mean
+        moved = jnp.where(held[c], own[c], q.draw(uniform[c]) if len(uniform) else q.mean)
         residual = residual - (moved - own[c])[:, None] * basis
         return own.at[c].set(moved), residual, linear.at[c].set(q.linear), quadratic.at[c].set(q.quadratic)
 

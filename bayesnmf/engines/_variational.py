@@ -143,7 +143,10 @@ class Variational:
         own, prior = (state.W, state.prior_W) if side == "W" else (state.H, state.prior_H)
         if isinstance(own, TruncatedNormals):
             squares = self.squares(state)
-            new = _truncated.update(self.data, self.transposed, state.likelihood, *squares, prior, side, own.power)
+            held = self.is_known & (side == "H")
+            new = _truncated.update(
+                self.data, self.transposed, state.likelihood, *squares, prior, side, own.power, held
+            )
         else:
             up, down = self.data.sums(state.likelihood, *self.moments(state), side)
             is_even = isinstance(own, Dirichlets) and self.data.is_even(state.likelihood)
@@ -211,8 +214,12 @@ class Variational:
             mass = W[: self.n].sum(0) * H.sum(1) * np.asarray(self.active)
             return mass / mass.sum()
         scale = np.asarray(1 / state.rate.mean, float)
-        exposure = self.data.exposure() * float(state.likelihood.slope)
-        return np.where(self.free, scale / self._empty_scale(state, exposure) - 1, 0)
+        if isinstance(state.W, TruncatedNormals):
+            every = jnp.ones((1, self.data.shape[1]))
+            empty = self._empty_normal_scale(state, float(self.data.square_sums(state.likelihood, every, "W").sum()))
+        else:
+            empty = self._empty_scale(state, self.data.exposure() * float(state.likelihood.slope))
+        return np.where(self.free, scale / empty - 1, 0)
 
     def _empty_scale(self, state: Beliefs, exposure: float) -> float:
         """Return the scale that an empty component settles at; `exposure` is what an entry of W H weighs, in all."""
@@ -238,6 +245,22 @@ class Variational:
                 h, low_h = 1 / m, np.exp(digamma(events) - digamma(m * events))
             size = n * shape_W + m * shape_H * both
             rate = (a + size) / (b + n * w + m * h * both)
+        return 1 / rate
+
+    def _empty_normal_scale(self, state: Beliefs, exposure: float) -> float:
+        """Return the same under Gaussian noise; `exposure` is over the variance, and of the square of an entry."""
+        assert self.shrinkage is not None
+        n, m, p = self.n, self.data.shape[1], state.W.power
+        a, b = float(self.shrinkage.shape), float(self.shrinkage.rate)
+        rate = a / b
+        w = h = 1 / rate
+        square_h = h**2
+        with jax.enable_x64(True):
+            for _ in range(500):
+                w, square_w = _normal_moments(exposure / n, h, square_h, w, rate, p)
+                h, square_h = _normal_moments(exposure / m, w, square_w, h, rate, p)
+                of_w, of_h = (w, h) if p == 1 else (square_w / 2, square_h / 2)
+                rate = (a + (n + m) / p) / (b + n * of_w + m * of_h)
         return 1 / rate
 
     def elbo(self, state: Beliefs) -> jax.Array:
@@ -276,6 +299,15 @@ class Variational:
             prior = Conditional(prior.shape, jnp.where(free, new, prior.rate), jnp.where(free, log_new, prior.log_rate))
             state = state.with_prior(side, prior)
         return state._replace(rate=q)
+
+
+def _normal_moments(
+    exposure: float, other: float, other_square: float, own: float, rate: float, power: int
+) -> tuple[float, float]:
+    """Return E w and E w^2 of an entry of a flat component that others leave its own mean to explain."""
+    quadratic, linear = exposure * other_square, exposure * other**2 * own
+    q = TruncatedNormals(linear - rate, quadratic, 1) if power == 1 else TruncatedNormals(linear, quadratic + rate, 2)
+    return float(q.mean), float(q.square)
 
 
 def _shape_of(gap: Array) -> jax.Array:

@@ -73,8 +73,8 @@ def values_of(draw: Draw, joint: Joint) -> Values:
         values["H" if known == 0 else "new_H"] = draw.H[known:]
     values |= {name: getattr(draw, name) for name in program.learned if name.startswith("shape")}
     values |= {name: getattr(draw, name)[0] for name in program.learned if name.startswith("rate")}
-    if program.shrinkage is not None:
-        values["rate"] = draw.rate_W
+    if program.shrinkage is not None and known < joint.rank:
+        values["rate"] = draw.rate_W[known:]
     noise = {name: getattr(draw.likelihood, name) for name in program.likelihood.noise_ranges}
     return {name: jnp.asarray(value) for name, value in (values | noise).items()}
 
@@ -87,10 +87,9 @@ def draw_of(values: Values, joint: Joint, n_padded: int) -> Draw:
     shapes, rates = [], []
     for side, prior in (("W", program.W), ("H", program.H)):
         shape = values.get(f"shape_{side}", 1.0 if prior.shape is None else prior.shape)
-        rate = values["rate"] if side in shrunk else values.get(f"rate_{side}")
-        if rate is None:
-            mean = program.means[side]
-            rate = prior.rate(mean) if prior.power == 2 else shape / mean
+        rate = values.get(f"rate_{side}", program.fixed_rate(side, shape))
+        if side in shrunk and "rate" in values:
+            rate = program.with_known(values["rate"], side, shape)
         shapes.append(jnp.asarray(shape, dtype))
         rates.append(jnp.broadcast_to(jnp.asarray(rate, dtype), (joint.rank,)))
     noise: dict[str, Any] = {name: values[name] for name in program.likelihood.noise_ranges}

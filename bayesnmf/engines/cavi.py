@@ -12,6 +12,7 @@ import numpy as np
 
 from .._errors import EngineError
 from .._input import Table
+from .._runs import arithmetic
 from .._types import Array, Precision, Side
 from ..likelihoods import Likelihood
 from ..model import Model
@@ -117,7 +118,7 @@ class CAVI:
         all hold so many events, where there is one.
         """
         self.check(model.parts[0])
-        with jax.enable_x64(self.precision == "float64"):
+        with arithmetic(self.precision):
             task = _Task(self, model, table, fixed, pad)
             course, best = task.run(key, init, least_events)
             result = task.result(course, best)
@@ -225,7 +226,7 @@ class _Task:
             moved = Conditional(np.full_like(prior.shape, shape), prior.rate * ratio, prior.log_rate + np.log(ratio))
             state = state.with_prior(side, moved)
         self.problem = replace(self.problem, held=jnp.asarray(True))
-        with jax.enable_x64(self.engine.precision == "float64"):
+        with arithmetic(self.engine.precision):
             code = jnp.asarray(course.info.code).at[best].set(RUNNING)
             start = Course(state, course.info._replace(code=code))
             end = self._go_on(start, best, correct=False, tighter=1.0)
@@ -314,7 +315,7 @@ class _Task:
     def _conditional(self, prior: Any, axis: int) -> Conditional:
         ready = self.prepared
         shape = 1.0 if prior.shape is None else float(prior.shape)
-        mean = ready.size if prior.mean is None else prior.mean / ready.side_unit
+        mean = ready.size if prior.mean is None else prior.mean / (ready.unit_H if axis else ready.unit_W)
         start = float(prior.rate(np.float64(mean))) if prior.shape is not None else shape / mean
         rate = np.expand_dims(np.full(ready.k, start), axis)
         return Conditional(ready.array(shape), ready.array(rate), ready.array(np.log(rate)))

@@ -12,6 +12,7 @@ import numpy as np
 from .._errors import EngineError
 from .._input import Table
 from .._random import generator
+from .._runs import arithmetic
 from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
@@ -90,7 +91,7 @@ class Gibbs:
         if isinstance(model.shrinkage, Inclusion):
             return self._with_inclusion(model, model.shrinkage, table, key, init)
         start = self._start.run(model, table, key, init)
-        with jax.enable_x64(self.precision == "float64"):
+        with arithmetic(self.precision):
             return _Task(self, model, table).run(key, start)
 
     @property
@@ -106,7 +107,7 @@ class Gibbs:
         W, H = self._mode(model, table, key) if init is None else init
         start = self._start.run(model, table, key, with_spares(W, H, model.rank, generator(key, 1)))
         assert start.beliefs is not None
-        with jax.enable_x64(self.precision == "float64"):
+        with arithmetic(self.precision):
             found = _Task(self, model, table, given.steps, start.beliefs, len(H)).run(key, start)
         assert found.draws is not None
         relevance = np.broadcast_to(found.draws.others["inclusion"].mean((0, 1)), found.relevance.shape)

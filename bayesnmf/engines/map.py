@@ -11,6 +11,7 @@ import numpy as np
 
 from .._errors import EngineError
 from .._input import Table
+from .._runs import arithmetic
 from .._types import Precision
 from ..likelihoods import Likelihood
 from ..model import Model
@@ -86,7 +87,7 @@ class MAP:
         `fixed` = (H, rates of W's prior) keeps H: projection.
         """
         self.check(model.parts[0])
-        with jax.enable_x64(self.precision == "float64"):
+        with arithmetic(self.precision):
             task = _Task(self, model, table, fixed, pad)
             return task.result(task.run(key, init))
 

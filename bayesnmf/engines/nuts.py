@@ -13,6 +13,7 @@ import numpy as np
 
 from .._errors import EngineError
 from .._input import Table
+from .._runs import arithmetic
 from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
@@ -93,7 +94,7 @@ class NUTS:
         """Fit a resolved model."""
         self.check(model.parts[0])
         start = first_fit(model, table, key, init, self.starts, self.precision)
-        with jax.enable_x64(self.precision == "float64"):
+        with arithmetic(self.precision):
             return _Task(self, model, table).run(key, start, least=LEAST)
 
     def run_program(

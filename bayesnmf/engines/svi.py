@@ -13,6 +13,7 @@ import numpy as np
 
 from .._errors import EngineError
 from .._input import Table
+from .._runs import arithmetic
 from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
@@ -112,7 +113,7 @@ class SVI:
         self.check(model.parts[0])
         self._check_size(model.rank, table.shape[1])
         start = first_fit(model, table, key, init, self.starts, self.precision)
-        with jax.enable_x64(self.precision == "float64"):
+        with arithmetic(self.precision):
             return _Task(self, model, table).run(key, start)
 
     def run_program(

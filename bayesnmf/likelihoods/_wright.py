@@ -50,14 +50,24 @@ def draw_number(key: jax.Array, mu: Array, shape: Array) -> jax.Array:
 
     def outwards(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         step, found, left = carry
-        n = middle + jnp.where(step % 2 == 1, (step + 1) // 2, -(step // 2))
-        return step + 1, jnp.where((left > 0) & (n >= 1), n, found), left - probability(n)
+        above, below = middle + step, middle - step
+        of_above, of_below = probability(above), probability(below)
+        rest = left - of_above
+        found = jnp.where(left > 0, above, found)
+        found = jnp.where((rest > 0) & (below >= 1), below, found)
+        # probabilities have the series' six digits, and may add up to less than 1: what is left is the likeliest's
+        ended = (rest > of_below) & (of_above + of_below < NEGLIGIBLE)
+        return step + 1, jnp.where(ended, middle, found), jnp.where(ended, 0, rest - of_below)
 
-    return jax.lax.while_loop(unfinished, outwards, (jnp.int32(0), middle, place))[1]
+    first = jnp.int32(1), middle, place - probability(middle)
+    return jax.lax.while_loop(unfinished, outwards, first)[1]
 
 
-MOST_STEPS = 4000
-"""Numbers of events looked at on either side of the likeliest, in all."""
+MOST_STEPS = 2000
+"""Numbers of events looked at on either side of the likeliest."""
+
+NEGLIGIBLE = 1e-9
+"""Probability of a number of events below which numbers further out are not looked at."""
 
 
 def _split(mu: Array, shape: Array) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -14,6 +14,7 @@ from .._pytree import pytree
 from .._types import Array, Number
 from ._base import Prior
 from ._shrinkage import Scaling
+from .dirichlet import Dirichlet
 
 
 @pytree
@@ -65,6 +66,11 @@ class ARD(Scaling):
             raise ModelError(f"Expected ARD(a=...) above {least} for these priors; got {self.a!r}.")
         if self.b is not None and not (np.ndim(self.b) == 0 and 0 < float(self.b) < np.inf):
             raise ModelError(f"Expected ARD(b=...) to be positive; got {self.b!r}. Leave it out to take it from X.")
+        if isinstance(H, Dirichlet):
+            raise ModelError(
+                "ARD scales W and H together, and rows of H=Dirichlet() have no scale. Use shrinkage=bn.Compressive(), "
+                "or H=bn.Gamma(shape=...)."
+            )
         if not 0 < self.threshold < np.inf:
             raise ModelError(f"Expected ARD(threshold=...) to be positive; got {self.threshold!r}.")
 

@@ -60,7 +60,8 @@ class ModelProgram:
     """A resolved model as a NumPyro program, in units in which X has a level near 1.
 
     Sites: W (n, k) and H (k, m), or `new_H` where rows of H are known; "shape_W", "rate_W", "shape_H", "rate_H" where
-    they are learned, `rate` (k,) under shrinkage, noise parameters by name; deterministic `mean`, with offsets; X.
+    they are learned; `rate` under shrinkage, of components that are not known; noise parameters by name; deterministic
+    `mean`, with offsets; X.
     The hyper-priors are those of `Gibbs`.
 
     Attributes
@@ -102,15 +103,13 @@ class ModelProgram:
         for name, (low, high) in likelihood.noise_ranges.items():
             shape = jnp.shape(getattr(self.likelihood, name))
             likelihood = replace(likelihood, **{name: numpyro.sample(name, dist.LogUniform(low, high).expand(shape))})
-        rates = None
-        if self.shrinkage is not None:
-            rates = numpyro.sample("rate", dist.Gamma(self.shrinkage.a, self.shrinkage.b).expand([rank]))
+        new, rates = rank if self.known is None else rank - len(self.known), None
+        if self.shrinkage is not None and new:
+            rates = numpyro.sample("rate", dist.Gamma(self.shrinkage.a, self.shrinkage.b).expand([new]))
         W = numpyro.sample("W", self._prior("W", (n, rank), rates))
-        new = rank if self.known is None else rank - len(self.known)
         if self.known is None:
             H = numpyro.sample("H", self._prior("H", (rank, m), rates))
         elif new:
-            rates = None if rates is None else rates[-new:]
             H = numpyro.sample("new_H", self._prior("H", (new, m), rates))
             H = numpyro.deterministic("H", jnp.concatenate([self.known, H]))
         else:
@@ -123,6 +122,18 @@ class ModelProgram:
         mean = numpyro.deterministic("mean", jnp.maximum(mean, self.floor))
         numpyro.sample("X", Noise(likelihood, mean, lean=self.lean), obs=X)
 
+    def fixed_rate(self, side: Side, shape: Array) -> Array:
+        """Return the rate of a prior that is neither learned nor shrunk."""
+        prior = self.W if side == "W" else self.H
+        return prior.rate(self.means[side]) if prior.power == 2 else shape / self.means[side]
+
+    def with_known(self, rates: Array, side: Side, shape: Array) -> Array:
+        """Return rates of all components, of known ones first: these are not shrunk."""
+        if self.known is None:
+            return rates
+        own = jnp.asarray(self.fixed_rate(side, shape), rates.dtype)
+        return jnp.concatenate([jnp.broadcast_to(own, (len(self.known),)), rates])
+
     def _prior(self, side: Side, size: tuple[int, int], rates: Any) -> Any:
         """Return the distribution of one factor."""
         prior = self.W if side == "W" else self.H
@@ -131,11 +142,11 @@ class ModelProgram:
             shape = numpyro.sample(f"shape_{side}", dist.LogUniform(*SHAPES))
         if isinstance(prior, Dirichlet):
             return dist.Dirichlet(jnp.broadcast_to(jnp.asarray(shape, jnp.result_type(self.size)), size))
-        if self.shrinkage is not None and side in self.shrinkage.sides:
-            rate = rates[None] if side == "W" else rates[:, None]
+        if self.shrinkage is not None and rates is not None and side in self.shrinkage.sides:
+            rate = self.with_known(rates, side, shape)[None] if side == "W" else rates[:, None]
         elif f"rate_{side}" in self.learned:
             rate = numpyro.sample(f"rate_{side}", dist.Exponential(self.size**prior.power))
         else:
-            rate = prior.rate(self.means[side]) if prior.power == 2 else shape / self.means[side]
+            rate = self.fixed_rate(side, shape)
         own: Any = dist.HalfNormal(1 / jnp.sqrt(rate)) if prior.power == 2 else dist.Gamma(shape, rate)
         return own.expand(size)
