@@ -99,7 +99,7 @@ def save(fit: Fit, path: str | PathLike[str]) -> None:
     DataError
         For a likelihood or prior of your own, which a file cannot bring back without running code.
     OSError
-        Where the file cannot be written.
+        Where the file cannot be written, for want of its folder too.
 
     Examples
     --------
@@ -112,6 +112,8 @@ def save(fit: Fit, path: str | PathLike[str]) -> None:
     True
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to. Make it first.")
     dataset = _to_dataset(fit)
     with written(path) as part:
         dataset.to_netcdf(part, engine="h5netcdf")

@@ -410,7 +410,7 @@ def _interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     if posterior is None:
         raise EngineError(NO_INTERVAL)
-    if not 0 < prob < 1:
+    if not isinstance(prob, (int, float, np.number)) or not 0 < prob < 1:
         raise EngineError(f"Expected prob between 0 and 1, such as 0.9; got {prob!r}.")
     if name not in ("W", "H", "mean", "mass", "share"):
         raise EngineError(f'Expected name to be "W", "H", "mean", "mass" or "share"; got {name!r}.')
@@ -423,6 +423,8 @@ def _interval(
 def _draws(posterior: Posterior | Sampled | None, size: int, seed: int) -> dict[str, np.ndarray]:
     if posterior is None:
         raise EngineError(NO_INTERVAL)
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise EngineError(f"Expected size to be a whole number of at least 1; got {size!r}.")
     if posterior.rank == 0:
         return {name: np.zeros((size, *_none(posterior)[name].shape)) for name in ("W", "H")}
     return posterior.draws(size, seed)

@@ -106,3 +106,5 @@ def test_a_recording_says_what_its_entries_are() -> None:
     ):
         assert word in str(Recording(np.array(values), *tables))
     assert Recording(np.array([[np.nan, 1.0], [2, 3]]), *tables).is_counts
+    for X in ([[1, 2], [3, 4]], pd.DataFrame([[1, 2], [3, 4]])):
+        assert str(Recording(X, *tables)) == str(Recording(np.array([[1, 2], [3, 4]]), *tables))

@@ -137,6 +137,11 @@ def test_wrong_names_methods_and_probabilities(fit: bn.Fit) -> None:
         fit.interval("W", method="bootstrap")  # type: ignore[arg-type]
     with pytest.raises(bn.EngineError, match="between 0 and 1"):
         fit.interval("W", 1.0)
+    with pytest.raises(bn.EngineError, match="between 0 and 1, such as 0.9; got '0.9'"):
+        fit.interval("W", "0.9")  # type: ignore[arg-type]
+    for size in (0, -1, 2.5):
+        with pytest.raises(bn.EngineError, match="size to be a whole number of at least 1"):
+            fit.draws(size)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("change", [with_dirichlet, with_normals])

@@ -151,6 +151,11 @@ def test_what_was_saved_comes_back(case: str, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["fit.nc"]
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no folder .*none to write fit.nc to"):
+        CASES["names"]().save(tmp_path / "none" / "fit.nc")
+
+
 @pytest.fixture(scope="module")
 def fit() -> bn.Fit:
     return CASES["names"]()

@@ -55,6 +55,8 @@ class Recording:
     said: str = ""
 
     def __post_init__(self) -> None:
+        if not hasattr(self.X, "tocsr"):
+            object.__setattr__(self, "X", np.asarray(self.X))
         if self.X.shape != (len(self.samples), len(self.features)):
             raise DataError(
                 f"Expected X of shape ({len(self.samples)}, {len(self.features)}), a row for each of the samples and a "

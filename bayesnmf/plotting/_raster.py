@@ -69,6 +69,7 @@ def raster(
     'feature, by main component'
     """
     X = getattr(X, "X", X)
+    X = X if hasattr(X, "tocsr") else np.asarray(X)
     n, m = len(fit.W), fit.H.shape[1]
     place = np.arange(n) if time is None else np.asarray(time, float)
     if X.shape != (n, m):
