@@ -234,8 +234,9 @@ def project(fit: Fit, X: MatrixLike, **data: Any) -> Projection:
         )
     if named and fit.features is not None and table.features != fit.features:
         raise DataError(_of_other_features(fit.features, table.features))
-    likelihood = fit.model.parts[0]
-    check_support(likelihood, without_negative(table, likelihood, "error"))
+    likelihood = fit.model.likelihood
+    if likelihood is not None:
+        check_support(likelihood, without_negative(table, likelihood, "error"))
     if fit.rank == 0:
         return Projection(np.zeros((table.shape[0], 0)), fit.warnings)
     nothing = table.level == 0
