@@ -356,36 +356,6 @@ def test_mixtures_have_each_component_once_some_of_one_fit_and_some_of_another()
     assert set(tenfold[:, 1:].sum(1)) == {1, 2}
 
 
-def test_where_the_best_has_an_empty_component_at_its_end_the_next_best_is_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A fit of four components to three parts, for which evidence is claimed; and behind it the right one."""
-    table = read(counts()[0])
-    with bars(False) as shown:
-        fits = Fits(table, Recipe(bn.Model(1, bn.Poisson()), bn.CAVI(starts=2), 0, 8), Work(None, shown))
-        right = fits.at([3])[3]
-        empty = dataclasses.replace(right.fit, W=right.fit.W * [1, 1, 0], H=right.fit.H)
-        claimed = Done(empty, right.values + 10)
-        monkeypatch.setattr(Fits, "_mixed", lambda *_: [claimed, right])
-        own = Fits._fit
-        ends: list[float] = []
-
-        def fit(self: Fits, k: int, init: Any, **options: Any) -> Done:
-            done = own(self, k, init, **options)
-            if options:
-                return done
-            lost = init[0][0][:, 2].sum() == 0
-            ends.append(-np.inf if lost else done.values[0])
-            return done._replace(values=np.r_[ends[-1], done.values[1:]])
-
-        monkeypatch.setattr(Fits, "_fit", fit)
-        planted = right.values.copy()
-        planted[:2] -= 30
-        _, better = fits._again(3, Done(right.fit, planted), None)
-    assert ends[0] == -np.inf
-    assert better.values[0] == ends[1] == pytest.approx(right.values[0], abs=0.1)
-
-
 def test_what_mixtures_lead_to_is_brought_to_the_optimum() -> None:
     """Two fits of 3 parts, each with another of them flat. One component has nothing to be mixed with."""
     table = read(counts()[0])
@@ -395,9 +365,9 @@ def test_what_mixtures_lead_to_is_brought_to_the_optimum() -> None:
         flat = [
             dataclasses.replace(right.fit, H=np.where(np.arange(3)[:, None] == j, 1 / 24, right.fit.H)) for j in (0, 1)
         ]
-        found = fits._mixed(3, [Done(fit, right.values - 30) for fit in flat])[0]
+        found = fits._mixed(3, [Done(fit, right.values - 30) for fit in flat])
         assert found.values[0] == pytest.approx(right.values[0], abs=0.1)
-        assert fits._mixed(1, [right]) == [right]
+        assert fits._mixed(1, [right]) is right
 
 
 def test_mixtures_end_when_three_times_none_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,7 +382,7 @@ def test_mixtures_end_when_three_times_none_is_better(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Fits, "_children", children)
     fits = Fits(read(counts()[0]), Recipe(bn.Model(1, bn.Poisson()), bn.CAVI(), 0, 8), Work(None, None))
     first = [Done(evidence, np.array([evidence, 0.0])) for evidence in (-40.0, -20.5)]  # type: ignore[arg-type]
-    assert fits._mixed(3, first)[0].fit == -14.2
+    assert fits._mixed(3, first).fit == -14.2
     assert parents == [[-20.5, -40.0], [-20.0, -20.5], [-15.0, -20.0], [-14.5, -15.0], [-14.5, -15.0]]
 
 

@@ -41,9 +41,6 @@ EMPTY = 1.0
 MOST_CORRECTION = 1.2
 """Nats for each entry of W and H by which evidence may exceed the ELBO: beyond, the expansion about q does not hold."""
 
-ENDS = 3
-"""Rough fits that are brought to the end, the best first, until one is still a candidate there."""
-
 WORTH = 1.0
 """Nats by which a fit from the rank above, or from other random starts, must be better to take a fit's place."""
 
@@ -111,31 +108,29 @@ class Fits:
             key = jax.random.fold_in(key_of(self.recipe.seed), chain)
             return replace(rough, recipe=replace(rough.recipe, seed=key))._fit(k, init, least_events=EMPTY)
 
-        def to_the_end(name: str) -> Done:
-            done = self._fit(k, copies(fit_of(best[name]), self.recipe.engine.starts))
+        def to_the_end(_: int) -> Done:
+            done = self._fit(k, copies(fit_of(best), self.recipe.engine.starts))
             return done._replace(fit=beside(fit_of(done), [fit_of(chain) for chain in chains]))
 
         chains = list(self.work.run(f"other starts, {self.noise}", fit, names).values())
-        best = {f"{k}-{i}": done for i, done in enumerate(rough._mixed(k, chains)[:ENDS]) if _instead(own, done)}
-        for name in best:
-            end = self.work.run(f"the best of them, {self.noise}", to_the_end, [name])[name]
-            if np.isfinite(_score_of(end)):
-                return chains, _instead(own, end) or own
+        best = rough._mixed(k, chains)
+        if _instead(own, best) is not None:
+            own = _instead(own, self.work.run(f"the best of them, {self.noise}", to_the_end, [k])[k]) or own
         return chains, own
 
-    def _mixed(self, k: int, fits: list[Done]) -> list[Done]:
+    def _mixed(self, k: int, fits: list[Done]) -> Done:
         """Return the best of the fits and of what mixtures lead to, until `IDLE` times these have nothing better."""
         fits = sorted(fits, key=_score_of, reverse=True)
         candidates = sum(np.isfinite(_score_of(done)) for done in fits)
         if k <= self.recipe.model.known_rows + 1 or candidates < 2:
-            return fits
+            return fits[0]
         generation = idle = 0
         while idle < IDLE:
             parents = [fit_of(done) for done in fits if np.isfinite(_score_of(done))]
             both = sorted(fits + self._children(k, generation, parents), key=_score_of, reverse=True)[: len(fits)]
             idle = 0 if _instead(fits[0], both[0]) else idle + 1
             fits, generation = both, generation + 1
-        return fits
+        return fits[0]
 
     def _children(self, k: int, generation: int, parents: list[Fit]) -> list[Done]:
         """Return what mixtures of the fits lead to."""
