@@ -260,7 +260,9 @@ class Variational:
                 w, square_w = _normal_moments(exposure / n, h, square_h, w, rate, p)
                 h, square_h = _normal_moments(exposure / m, w, square_w, h, rate, p)
                 of_w, of_h = (w, h) if p == 1 else (square_w / 2, square_h / 2)
-                rate = (a + (n + m) / p) / (b + n * of_w + m * of_h)
+                last, rate = rate, (a + (n + m) / p) / (b + n * of_w + m * of_h)
+                if abs(rate / last - 1) < 1e-8:
+                    break
         return 1 / rate
 
     def elbo(self, state: Beliefs) -> jax.Array:
@@ -306,8 +308,9 @@ def _normal_moments(
 ) -> tuple[float, float]:
     """Return E w and E w^2 of an entry of a flat component that others leave its own mean to explain."""
     quadratic, linear = exposure * other_square, exposure * other**2 * own
-    q = TruncatedNormals(linear - rate, quadratic, 1) if power == 1 else TruncatedNormals(linear, quadratic + rate, 2)
-    return float(q.mean), float(q.square)
+    linear, quadratic = (linear - rate, quadratic) if power == 1 else (linear, quadratic + rate)
+    y, square, _ = _truncated.standard(linear / np.sqrt(quadratic))
+    return float(y) / np.sqrt(quadratic), float(square) / quadratic
 
 
 def _shape_of(gap: Array) -> jax.Array:
