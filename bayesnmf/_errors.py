@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
 
 
 class DataError(ValueError):
@@ -34,3 +36,9 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Raise EngineError for an option that is no whole number, or too small."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise EngineError(f"Expected {name} to be a whole number of at least {least}; got {value!r}.")

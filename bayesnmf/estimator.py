@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._errors import DataError, EngineError, Finding, ModelError
+from ._errors import DataError, EngineError, Finding, ModelError, check_count
 from ._fit import fit as fit_matrix
 from ._input import labelled
 from ._types import MatrixLike, Precision
@@ -289,8 +289,7 @@ class BayesianNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if not isinstance(self.engine, str) or self.engine not in ENGINES:
             names = ", ".join(f'"{name}"' for name in ENGINES)
             raise EngineError(f"Expected engine to be {names} or an object such as bn.CAVI(); got {self.engine!r}.")
-        if isinstance(self.max_iter, bool) or not isinstance(self.max_iter, Integral) or self.max_iter < 1:
-            raise EngineError(f"Expected max_iter to be a whole number of at least 1; got {self.max_iter!r}.")
+        check_count("max_iter", self.max_iter, 1)
         engine = ENGINES[self.engine](max_steps=self.max_iter, tol=self.tol, precision=self.precision)
         return engine if self.starts is None else replace(engine, starts=self.starts)
 

@@ -177,8 +177,13 @@ class Posterior:
         return self._soft if self.is_softened else self.moved
 
     @cached_property
-    def _softened(self) -> Response:
-        return self._response_of(*self._soft, self._of_columns)
+    def _corrections(self) -> tuple[float, float]:
+        """Return `distance` and `occam`: numbers alone, for a search keeps many fits and a response is large."""
+        response = self._response_of(*self._soft, self._of_columns)
+        ranges = self.likelihood.noise_ranges.values() if self.likelihood.learned else ()
+        sizes = np.repeat([np.log(np.log(high / low)) for low, high in ranges], response.noise_sizes)
+        share = np.minimum(np.log(2 * np.pi / response.noise) / 2 - sizes, 0)
+        return response.log_det / -2, float(share.sum())
 
     @property
     def distance(self) -> float:
@@ -187,7 +192,7 @@ class Posterior:
         Exact where the posterior is Gaussian. D'' is taken a little smaller: along a direction in which the optimum
         is nearly a saddle, all would hang on the last digits.
         """
-        return float(self._softened.log_det) / -2
+        return self._corrections[0]
 
     @property
     def occam(self) -> float:
@@ -196,9 +201,7 @@ class Posterior:
         ``log sqrt(2 pi / c) - log(log(high / low))`` for each parameter, whose logarithm has a precision of c and is
         uniform within `Likelihood.noise_ranges` before; no more than 0, for a dispersion that vanishes has none.
         """
-        ranges = self.likelihood.noise_ranges.values() if self.likelihood.learned else ()
-        sizes = np.repeat([np.log(np.log(high / low)) for low, high in ranges], self._softened.noise_sizes)
-        return float(np.minimum(0.5 * np.log(2 * np.pi / self._softened.noise) - sizes, 0).sum())
+        return self._corrections[1]
 
     @property
     def events(self) -> np.ndarray:

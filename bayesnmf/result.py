@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from ._errors import EngineError, Finding
+from ._errors import EngineError, Finding, check_count
 from ._types import MatrixLike
 from .align import Match, match_rows
 from .model import Model
@@ -423,8 +423,7 @@ def _interval(
 def _draws(posterior: Posterior | Sampled | None, size: int, seed: int) -> dict[str, np.ndarray]:
     if posterior is None:
         raise EngineError(NO_INTERVAL)
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-        raise EngineError(f"Expected size to be a whole number of at least 1; got {size!r}.")
+    check_count("size", size, 1)
     if posterior.rank == 0:
         return {name: np.zeros((size, *_none(posterior)[name].shape)) for name in ("W", "H")}
     return posterior.draws(size, seed)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._errors import EngineError
+from ._errors import EngineError, check_count
 from ._programs import name_of
 from .posterior import Name
 from .priors import Prior, Scaling
@@ -281,8 +281,7 @@ def _largest(fit: Fit, component: int, size: int, seed: int) -> np.ndarray:
     k, m = fit.H.shape
     if k == 1:
         return np.full(m, np.nan)
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-        raise EngineError(f"Expected size to be a whole number of draws, at least 1; got {size!r}.")
+    check_count("size", size, 1)
     times = np.zeros(m)
     most = max(1, HELD // (k * m))
     for block, start in enumerate(range(0, size, most)):

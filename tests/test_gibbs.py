@@ -228,7 +228,7 @@ def test_numbers_of_jumps_have_the_probabilities_of_the_series(mu: float, shape:
 
 
 def test_numbers_of_jumps_do_not_run_away(x64: None) -> None:
-    """In float32 probabilities add up to less than 1, by up to some 1e-4: the rest is nowhere far out."""
+    """In float32 probabilities add up to less than 1: the rest is nowhere far out. Beyond 8 widths are 1e-15 of all."""
     mu = jnp.asarray(np.random.default_rng(0).uniform(20, 200, 400_000), jnp.float32)
     drawn = np.asarray(draw_number(jax.random.key(1), mu, jnp.asarray(30.0, jnp.float32)))
     width = np.sqrt(np.asarray(mu, float) / 31)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import DataError, EngineError
+from .._errors import DataError, EngineError, check_count
 from .._input import Table
 from ..data import Data, Entries
 from ..likelihoods import Likelihood
@@ -38,12 +38,6 @@ def check_sampler(engine: Any) -> None:
     check_count("warmup", engine.warmup, 0)
     if engine.checkpoint is not None and not isinstance(engine.checkpoint, str):
         raise EngineError(f"Expected checkpoint to be the path of a folder, a str; got {engine.checkpoint!r}.")
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """Raise EngineError for an option that is no whole number, or too small."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise EngineError(f"Expected {name} to be a whole number of at least {least}; got {value!r}.")
 
 
 class Rows(NamedTuple):

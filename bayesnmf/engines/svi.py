@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import EngineError
+from .._errors import EngineError, check_count
 from .._input import Table
 from .._runs import arithmetic
 from .._types import Array, Precision
 from ..likelihoods import Likelihood
 from ..model import Model
 from ._chains import BLOCK, fingerprint, run_chains, thinning
-from ._prepare import check_count, check_sampler
+from ._prepare import check_sampler
 from ._result import EngineInfo, EngineResult
 from ._sampler import Sampler
 from ._walk import LEAST, Options, Values, check_density, draw_of, first_fit, joint_of, values_of

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._errors import EngineError, ModelError
+from .._errors import EngineError, ModelError, check_count
 from .._fit import DEFAULT_MAX_RANK, without_negative
 from .._input import Negative, Table, read, refuse_unobserved
 from .._random import Seed, generator, key_of
@@ -17,7 +17,7 @@ from .._runs import bars, claim
 from .._types import MatrixLike
 from ..engines import CAVI, MAP
 from ..engines._chains import fingerprint
-from ..engines._prepare import PAD, check_count
+from ..engines._prepare import PAD
 from ..engines.cavi import has_posterior
 from ..likelihoods import Likelihood
 from ..model import Model
