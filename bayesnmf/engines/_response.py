@@ -73,7 +73,7 @@ class Response:
                 schur[np.ix_(place, place)] += STIFF * np.outer(ee, ee) / max(ee @ ee, np.finfo(float).tiny)
         lower = np.linalg.cholesky((schur + schur.T) / 2)
         own, noise = np.split(np.diag(lower), [response.size - sum(response.noise_sizes)])
-        return cls(H, hyper, likelihood, lower, log_det + 2 * float(np.log(own).sum()), noise**2)
+        return cls(H, hyper, likelihood, lower, float(log_det + 2 * np.log(own).sum()), noise**2)
 
     @property
     def noise_sizes(self) -> list[int]:
