@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,11 +124,11 @@ def rank(
     transpose: Annotated[bool, typer.Option("--transpose", help="The file is features x samples.")] = False,
     read: Annotated[list[str] | None, typer.Option(help=READ)] = None,
 ) -> None:
-    """Say how many components a matrix has, and why. What is done is kept in the folder: a stopped run goes on."""
+    """Say how many components a matrix has, and why, and write their fit. A run that was stopped goes on."""
     with _plain_errors():
         import bayesnmf as bn
 
-        from .report import write_selection
+        from .report import write_report, write_selection
 
         with _status(f"Reading {file.name}"):
             recording = _read(file, transpose, read or [])
@@ -139,12 +138,9 @@ def rank(
             checkpoint=str(out / "fits"), progress=True,
         )  # fmt: skip
         write_selection(found, out)
+        write_report(found.fit, out, f"Parts of {file.name}")
         typer.echo(repr(found))
-        noise = next(name for name, own in _likelihoods().items() if type(own).__name__ == found.noise.chosen)
-        again = ["bayesnmf", "fit", str(file), "--rank", str(found.best), "--likelihood", noise.value]
-        again += [] if found.fit.posterior else ["--engine", "map"]
-        again += ["--transpose"] * transpose + [part for option in read or [] for part in ("--read", option)]
-        typer.echo(f"Wrote {out / 'rank.csv'} and rank.png. Its fit: {shlex.join(again)}")
+        typer.echo(f"Wrote {out / 'rank.csv'}, rank.png, and its fit: report.md, fit.png, fit.nc and the tables.")
 
 
 @app.command()
@@ -224,6 +220,10 @@ def _option(file: Path, text: str) -> tuple[str, Any]:
     if not (name and value):
         raise typer.BadParameter(f"expected name=value; got {text!r}", param_hint="--read")
     kind = kind_of_option(file, name)
+    if "bool" in kind:
+        if value.lower() not in ("true", "false"):
+            raise typer.BadParameter(f"expected true or false for {name}; got {value!r}", param_hint="--read")
+        return name, value.lower() == "true"
     try:
         values = [float(part) if "float" in kind else part for part in value.split(",")]
     except ValueError:

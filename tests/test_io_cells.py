@@ -455,6 +455,7 @@ def test_parquet_tells_features_from_what_describes_samples(tmp_path: Path) -> N
     np.testing.assert_array_equal(found.X, [[0.5, 0], [np.nan, 1], [2.0, 2]])
     assert found.samples.columns.tolist() == ["u", "region", "good", "start", "depth"]
     assert found.samples["depth"].tolist() == [10, 20, 30]
+    np.testing.assert_array_equal(io.read(tmp_path / "x.parquet", features="v").X[:, 0], found.X[:, 1])
 
 
 def test_parquet_names_of_samples(tmp_path: Path) -> None:

@@ -154,7 +154,10 @@ def test_magnetometers_in_femtotesla_and_head_coordinates(signal: np.ndarray) ->
     np.testing.assert_allclose(recording.features[["x", "y", "z"]], [[0.01, 0.02, 0.07]] * 50)
     np.testing.assert_allclose(recording.X[0], multitaper(1e9 * signal[0, :100], RATE), rtol=1e-6)
     assert "fT²/Hz" in str(recording)
-    assert io.from_mne(raw, picks="grad", frequencies=(5, 5)).features[["x", "y", "z"]].isna().all(axis=None)
+    grad = io.from_mne(raw, picks="grad", frequencies=(1, 50))
+    assert grad.features[["x", "y", "z"]].isna().all(axis=None)
+    np.testing.assert_allclose(grad.X[0], multitaper(1e7 * signal[1, :100], RATE), rtol=1e-6)
+    assert "fT/cm" in str(grad)
     with pytest.raises(DataError, match="one unit.*grad, mag"):
         io.from_mne(raw, picks=["MEG1", "MEG2"])
 
@@ -504,7 +507,7 @@ def test_speeds_of_several_animals(tmp_path: Path) -> None:
     frame = pose_frame(["m1", "m2"])
     frame.loc[3:, ("DLC", "m2")] = np.nan  # not in sight
     frame.to_csv(tmp_path / "pose.csv")
-    recording = io.read(tmp_path / "pose.csv", bodyparts=["tail"])
+    recording = io.read(tmp_path / "pose.csv", bodyparts="tail")
     assert recording.features.index.names == ["individual", "bodypart"]
     assert list(recording.features.index) == [("m1", "tail"), ("m2", "tail")]
     tail = frame["DLC", "m2", "tail"]

@@ -102,10 +102,23 @@ def test_names_of_indels_by_pcawg_and_contexts_of_more_bases_or_a_strand() -> No
         "DEL_MH_2_1": "2:Del:M:1", "X1.Del.C.0": "1:Del:C:0",
         "AA[C>A]TT": "AA[C>A]TT", "T:A[C>A]A": "T:A[C>A]A", "C>A": "[C>A]", "[T>G]": "[T>G]",
         "A[AC>CA]T": "A[AC>CA]T", "AC.CA": "AC>CA", "AA[G>T]CT": "AG[C>A]TT",
+        "GT>TG": "AC>CA", "A[GT>TG]C": "G[AC>CA]T", "AT>TG": "AT>CA", "AT>CA": "AT>CA", "CG>AA": "CG>TT",
     }  # fmt: skip
     assert {name: getattr(context_of(name), "name", None) for name in known} == known
     for name in ("", "A", "TP53", "A[C>C]A", "AAAA", "C>AA", "1:Ins:M:2", "sample 1", "0:LOH:>1Mb", "ACA>ACA"):
         assert context_of(name) is None, name
+
+
+def test_both_strands_of_a_doublet_are_one_of_the_78() -> None:
+    other = str.maketrans("ACGT", "TGCA")
+    pairs = {f"{a}{b}>{c}{d}" for a, b, c, d in product(BASES, repeat=4) if a != c and b != d}
+    for name in pairs:
+        ref, alt = (part.translate(other)[::-1] for part in name.split(">"))
+        here, there = context_of(name), context_of(f"{ref}>{alt}")
+        assert here == there
+        assert here is not None
+        assert here.name in DOUBLETS
+    assert len(pairs) == 144
 
 
 def test_a_catalogue_of_several_kinds_and_one_that_lacks_contexts(tmp_path: Path) -> None:

@@ -259,6 +259,16 @@ def test_units_of_nwb(times: list[np.ndarray], tmp_path: Path) -> None:
     bn.fit(recording, rank=2, engine=MAP)
 
 
+def test_a_table_of_trials_without_trials(tmp_path: Path) -> None:
+    file = nwb_file()
+    file.add_unit(spike_times=[0.05, 0.15, 0.95])
+    file.add_unit(spike_times=[0.55])
+    file.trials = pynwb.epoch.TimeIntervals(name="trials", description="none")
+    recording = io.read(written(file, tmp_path / "a.nwb"), bin_s=0.5, start=0.0, stop=1.0)
+    np.testing.assert_array_equal(recording.X, [[2, 0], [1, 1]])
+    assert set(recording.samples["trial"]) <= {-1}
+
+
 def test_units_that_were_not_always_observed(times: list[np.ndarray], tmp_path: Path) -> None:
     observed = {0: [[0.0, 10.0]], 1: [[0.0, 3.05], [4.0, 8.0]], 2: [[0.0, 10.0]], 3: [[5.0, 10.0]]}
     path = written(nwb_file(times, observed), tmp_path / "a.nwb")

@@ -78,9 +78,10 @@ def read_deeplabcut(
     frames, names, pose = positions(path)
     known = names.get_level_values("bodypart")
     if bodyparts is not None:
+        bodyparts = [bodyparts] if isinstance(bodyparts, str) else list(bodyparts)
         kept = known.isin(bodyparts)
         if not kept.any() or not set(bodyparts) <= set(known):
-            raise DataError(f"Expected bodyparts among {', '.join(known.unique())}; got {list(bodyparts)}.")
+            raise DataError(f"Expected bodyparts among {', '.join(known.unique())}; got {bodyparts}.")
         names, pose = names[kept], pose[:, kept]
     steps = np.diff(frames)
     if len(steps) == 0 or not (steps > 0).all():

@@ -31,6 +31,11 @@ NAMINGS = [
 """Single-base substitutions: A[C>A]A and R's A.C.A.A, ACA>AAA, C>A:ACA, CA A.A, CAAA, C>A."""
 
 DOUBLET = re.compile(r"(?P<five>[ACGT]?)\[?(?P<ref>[ACGT]{2})[>.](?P<alt>[ACGT]{2})\]?(?P<three>[ACGT]?)")
+PALINDROMES = {
+    "AT": "CA CC CG GA GC TA", "CG": "AT GC GT TA TC TT", "GC": "AA AG AT CA CG TA", "TA": "AT CG CT GC GG GT",
+}  # fmt: skip
+"""What doublets that both strands have become, as COSMIC names it."""
+
 INDEL = re.compile(r"X?(\d)\+?[:.](Del|Ins)[:.]([CTRM])[:.](\d)\+?", re.IGNORECASE)
 PCAWG = re.compile(r"(DEL|INS)_(C|T|repeats|MH)_(\d)\+?_(\d)\+?")
 BLOCKS = ["DelC", "DelT", "InsC", "InsT", "DelR", "InsR", "DelM"]
@@ -54,8 +59,9 @@ def read_mutations(path: str | PathLike[str]) -> Recording:
 
     Which side holds the contexts is found by their names, in any of the usual ways of writing them: A[C>A]A (COSMIC,
     SigProfiler), ACA>AAA, C>A:ACA, "CA A.A", CAAA, or substitution and triplet in two columns; more bases on either
-    side, and a strand as in T:A[C>A]A; doublets AC>CA; indels 1:Del:C:0 or DEL_C_1_0. Substitutions of a purine are
-    named from the other strand. Not for copy numbers and rearrangements: their catalogues are tables (`read_text`).
+    side, and a strand as in T:A[C>A]A; doublets AC>CA; indels 1:Del:C:0 or DEL_C_1_0. Substitutions of a purine, and
+    doublets that COSMIC does not list, are named from the other strand. Not for copy numbers and rearrangements: their
+    catalogues are tables (`read_text`).
 
     Parameters
     ----------
@@ -175,7 +181,7 @@ def _substitution(name: str) -> Context | None:
     alt = got["alt"] or got.get("alt_", "")
     if ref == alt:
         return None
-    if ref in ("A", "G"):
+    if ref in ("A", "G", "AA", "AG", "CA", "GA", "GG", "GT") or alt not in PALINDROMES.get(ref, alt):
         five, ref, alt, three = (part.translate(COMPLEMENT)[::-1] for part in (three, ref, alt, five))
     kind = "single-base substitutions" if len(ref) == 1 else "doublet substitutions"
     change, bare = f"{ref}>{alt}", len(ref) == 2 and not five

@@ -254,6 +254,8 @@ def _ragged(units: Any, name: str) -> list[np.ndarray]:
 
 def _inside(low: np.ndarray, high: np.ndarray, intervals: np.ndarray) -> np.ndarray:
     """Return which interval holds each stretch from low to high, to half a nanosecond; -1 for none."""
+    if not len(intervals):
+        return np.full(len(low), -1)
     order = np.argsort(intervals[:, 0], kind="stable")
     starts, stops = intervals[order].T
     place = np.searchsorted(starts, low + 0.5e-9, side="right") - 1
@@ -265,7 +267,7 @@ def _trial(trials: Any, time_s: pd.Series) -> np.ndarray:
     place = _inside(
         middle, middle + 1e-9, np.column_stack([trials[f"{end}_time"].data[:] for end in ("start", "stop")])
     )
-    return np.where(place >= 0, np.asarray(trials.id[:])[place], -1)
+    return np.append(np.asarray(trials.id[:], int), -1)[place]
 
 
 def _series(

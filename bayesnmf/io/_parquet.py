@@ -61,7 +61,8 @@ def read_parquet(path: str | PathLike[str], *, features: Sequence[str] | None = 
     path = Path(path)
     with malformed(path, "a Parquet table"):
         frame = pd.read_parquet(path, engine="pyarrow")
-    columns = _numeric(frame) if features is None else list(features)
+    asked = [features] if isinstance(features, str) else features
+    columns = _numeric(frame) if asked is None else list(asked)
     lacking = [str(name) for name in columns if name not in frame.columns]
     if lacking or not columns:
         wanted = f"columns {', '.join(lacking)}" if lacking else "a column of numbers"
