@@ -52,9 +52,22 @@ def test_docstring_examples(name: str) -> None:
 
 @in_checkout
 def test_every_public_name_has_an_example() -> None:
-    likelihoods = ("Poisson", "NegativeBinomial", "CompoundPoisson", "GammaNoise", "Gaussian", "BetaDivergence")
-    for name in ("fit", "load", "match", "Model", "MAP", "ARD", "BayesianNMF", *likelihoods):
+    returned = {"Fit", "Finding", "DataError", "ModelError", "EngineError"}  # shown by what returns and raises them
+    public = {name: own for name, own in vars(bayesnmf).items() if name[0] != "_" and callable(own)}
+    assert len(public) > 25
+    for name in public.keys() - returned | {"BayesianNMF"}:
         assert ">>>" in (getattr(bayesnmf, name).__doc__ or ""), name
+
+
+@in_checkout
+def test_every_finding_is_explained() -> None:
+    """The page has the names that the code can say, and no others."""
+    source = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "bayesnmf").rglob("*.py")))
+    said = set(re.findall(r'\b(?:Finding|say)\(\s*"(\w+)"', source)) | {"max_steps", "nonfinite"}
+    page = (ROOT / "docs/explain/findings.md").read_text(encoding="utf-8")
+    told = {name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert len(said) > 20
+    assert told == said
 
 
 @in_checkout

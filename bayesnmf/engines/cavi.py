@@ -99,7 +99,8 @@ class CAVI:
         if not has_posterior(likelihood):
             raise EngineError(
                 f"CAVI has no posterior for {type(likelihood).__name__}: its bounds are exact for Poisson, "
-                "NegativeBinomial, CompoundPoisson and Gaussian. Use one of these, or engine=bn.MAP()."
+                "NegativeBinomial, CompoundPoisson and Gaussian. Use one of these, or engine=bn.MAP(), or, for a "
+                "likelihood with a density, bn.SVI() or bn.NUTS()."
             )
 
     def run(
