@@ -34,7 +34,7 @@ from .rank import select_rank as select_rank
 from .result import Fit as Fit
 from .result import match as match
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _LAZY = {
     "BayesianNMF": "estimator",

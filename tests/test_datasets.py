@@ -73,6 +73,9 @@ def test_ca1_position_covers_the_run_and_not_the_rest() -> None:
     assert np.nanmin(coords["position_px"]) >= 0
     assert np.nanmin(coords["speed_px_per_s"]) >= 0
     np.testing.assert_allclose(np.diff(coords["time_s"]), 0.25)
+    position, row = coords["position_px"], tracked[10:-10]
+    expected = np.abs(position[row + 1] - position[row - 1]) / 0.5
+    np.testing.assert_allclose(coords["speed_px_per_s"][row], expected, atol=1e-9)
 
 
 def test_ca1_units_fire_in_places_and_with_no_delay() -> None:
@@ -118,6 +121,7 @@ def test_songbird_equals_upstream_in_single_precision(upstream: Path) -> None:
 
     neural = loadmat(upstream / "MackeviciusData.mat")["NEURAL"]
     np.testing.assert_array_equal(datasets.load("songbird").X, neural.T.astype(np.float32))
+    np.testing.assert_allclose(np.diff(datasets.load("songbird").coords["time_s"]), 1 / 30)
 
 
 def test_ca1_counts_every_spike(upstream: Path) -> None:
@@ -211,6 +215,13 @@ def test_truncated_file_is_refused_before_it_is_read(
             datasets.load(name)
 
 
+def marks(upstream: Path) -> Any:
+    """Return the events of the EEG as they are in its file."""
+    from scipy.io import loadmat
+
+    return loadmat(upstream / "eeglab_data.set", squeeze_me=True, struct_as_record=False)["EEG"].event
+
+
 def test_eeg_signal_is_what_mne_reads(upstream: Path) -> None:
     mne = pytest.importorskip("mne")
     recording, raw = load("eeg"), mne.io.read_raw_eeglab(upstream / "eeglab_data.set", verbose="error")
@@ -225,6 +236,15 @@ def test_eeg_signal_is_what_mne_reads(upstream: Path) -> None:
         power = 2 * np.abs(np.fft.rfft(taper * flat)) ** 2 / (128 * (taper**2).sum())
         place = [c for c in raw.ch_names if not c.startswith("EOG")].index(channel)
         np.testing.assert_allclose(X[epoch, window, place], power[2:31], rtol=1e-4)
+    np.testing.assert_array_equal(recording.coords["epoch"], np.arange(237) // 3)
+    presses = np.array([128 * note["onset"] for note in raw.annotations if note["description"] == "rt"])
+    for epoch, response in enumerate(recording.coords["response_s"].reshape(79, 3)):
+        after = (presses - squares[epoch]) / 128
+        later = after[(after > 0) & (after <= 2)]
+        np.testing.assert_allclose(response, later.min() if len(later) else np.nan, atol=1 / 128)
+    positions = [int(event.position) for event in marks(upstream) if event.type == "square"][1:]
+    np.testing.assert_array_equal(recording.coords["position"], np.repeat(positions, 3))
+    assert len(set(positions)) > 1
 
 
 def test_eeg_has_alpha_at_the_back_and_74_responses(upstream: Path) -> None:
@@ -240,7 +260,7 @@ def test_eeg_has_alpha_at_the_back_and_74_responses(upstream: Path) -> None:
     response = recording.coords["response_s"][::3]
     assert np.isfinite(response).sum() == 74
     assert 0.33 < np.nanmin(response) < np.nanmax(response) < 0.74
-    np.testing.assert_array_equal(recording.coords["time_s"][:3], [-0.5, 0.5, 1.5])
+    np.testing.assert_array_equal(recording.coords["time_s"], np.tile([-0.5, 0.5, 1.5], 79))
 
 
 def test_no_eeg_window_reaches_over_a_seam(upstream: Path) -> None:
@@ -325,6 +345,7 @@ def test_mouse_steps_are_distances_between_pictures(upstream: Path) -> None:
     recording = load("mouse")
     pose = pd.read_csv(next(iter(datasets.files("mouse").values())), header=[1, 2], index_col=0)
     assert recording.feature_names == BODY
+    np.testing.assert_allclose(recording.coords["time_s"], recording.coords["frame"] / 25)
 
     def place(frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of the points in a frame, whether each is believed, and their median."""

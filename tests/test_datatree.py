@@ -36,7 +36,12 @@ def test_arviz_summarises_scores_and_draws(name: str) -> None:
     plt.close("all")
 
 
-def test_log_likelihood_predictions_and_observations_are_those_of_the_model() -> None:
+@pytest.mark.parametrize("every", [1, 2])
+def test_log_likelihood_predictions_and_observations_are_those_of_the_model(
+    every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of every second draw, where all would be too large."""
+    monkeypatch.setattr("bayesnmf.datatree.BUDGET", 8 * 12 * 8 * 200 // every)
     X, beside = planted(12, 8, 2), observations(0, 12, 8)
     frame = pd.DataFrame(X, columns=[f"unit {j}" for j in range(8)])
     fit = bn.fit(frame, rank=2, likelihood=bn.NegativeBinomial(), engine=GIBBS, **beside)
@@ -55,8 +60,12 @@ def test_log_likelihood_predictions_and_observations_are_those_of_the_model() ->
     predicted = tree.posterior_predictive["X"].values
     error = np.sqrt((v + dispersion[..., None, None] * v**2).mean((0, 1)) / predicted[..., 0, 0].size)
     assert np.abs((predicted - v).mean((0, 1)) / error).max() < 5
-    assert tree.sample_stats["lp"].shape == (2, 100)
-    assert set(tree.constant_data) == {"weights", "size_factors", "opportunities"}
+    assert tree.sample_stats["lp"].shape == (2, 100 // every)
+    expected = {name: beside[name] for name in ("size_factors", "opportunities")}
+    expected["weights"] = beside["weights"] * beside["observed"]
+    assert set(tree.constant_data) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(tree.constant_data[name], values, rtol=1e-6)
 
 
 @pytest.mark.exhaustive

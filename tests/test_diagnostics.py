@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import gammaln
 
 import bayesnmf as bn
 from bayesnmf.diagnostics import _simulate
 from bayesnmf.diagnostics._loo import _of_rows
+from bayesnmf.diagnostics._predictive import _quantities
 from bayesnmf.engines._prepare import Rows
 from bayesnmf.program import Joint
 
@@ -42,6 +44,37 @@ def test_predictive_checks_see_what_is_wrong_and_nothing_else() -> None:
         bn.diagnostics.predictive(bn.fit(X, rank=2, engine=bn.MAP(starts=1)))
 
 
+def test_quantities_are_those_of_their_names() -> None:
+    """Beside NumPy: entries of weight 0, and pairs over a seam between groups, do not count."""
+    rng = np.random.default_rng(3)
+    x, v, weight = rng.poisson(1.0, (9, 5)), rng.gamma(2.0, 1.0, (9, 5)), rng.integers(0, 3, (9, 5)).astype(float)
+    following = np.array([True, True, False, True, False, True, True, True])
+    seen, spread = weight > 0, np.sqrt(v)
+    residual = np.where(seen, (x - v) / spread, 0)
+    pairs = [
+        residual[i, j] * residual[i + 1, j]
+        for i, j in np.ndindex(8, 5)
+        if seen[i, j] and seen[i + 1, j] and following[i]
+    ]
+    totals = [
+        np.mean([(x[a][seen[a]] - v[a][seen[a]]).sum() ** 2 / v[a][seen[a]].sum() for a in lines])
+        for lines in ([(i, slice(None)) for i in range(9)], [(slice(None), j) for j in range(5)])
+    ]
+    square = np.mean(residual[seen] ** 2)
+    expected = [square, np.mean(x[seen] == 0), *totals, np.mean(pairs) / square]
+    found = _quantities(*(jnp.asarray(a, float) for a in (x, v)), bn.Poisson(), jnp.asarray(weight), following)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert seen.any(1).all()
+
+
+def test_predictive_checks_know_how_much_was_seen_of_each_sample() -> None:
+    rng = np.random.default_rng(0)
+    _, mean = counts()
+    size = rng.uniform(0.1, 3.0, len(mean))
+    fit = bn.fit(rng.poisson(size[:, None] * mean), rank=3, size_factors=size, engine=bn.CAVI(starts=1))
+    assert bn.diagnostics.predictive(fit).probability.between(0.005, 0.995).all()
+
+
 def test_the_referee_sees_intervals_that_are_too_narrow() -> None:
     fit = bn.fit(counts()[0], MODEL, engine=bn.CAVI(starts=2))
     table = bn.diagnostics.referee(fit, sweeps=200, chains=2)
@@ -55,20 +88,30 @@ def test_the_referee_sees_intervals_that_are_too_narrow() -> None:
         bn.diagnostics.referee(replace(fit, status="sampled"))
 
 
-def test_activities_are_integrated_out(x64: None) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_activities_are_integrated_out(beside: bool, x64: None) -> None:
     """With one component log p(x_i | H) is a negative binomial total, shared out by a multinomial.
 
+    With weights c and factors f it is that of ``sum c x`` at a rate of ``rate + sum c f h``, times what has no w in it.
     Weights of 20,000 points vary by less than their mean, so that the error is below 0.007: within three of them.
     """
-    X, h, rate = np.array([[3.0, 5.0, 2.0], [0.0, 1.0, 0.0]]), np.array([0.3, 0.5, 0.2]), 0.2
-    centre, spread = np.log([[8.0], [2.0]]), np.array([[0.5], [0.9]])
+    X, h, shape, rate = np.array([[3.0, 5.0, 2.0], [0.0, 1.0, 0.0]]), np.array([0.3, 0.5, 0.2]), 2.0, 0.2
+    weight, factor = np.ones(X.shape), np.ones(X.shape)
+    if beside:
+        weight, factor = np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 1.0]]), np.outer([0.5, 3.0], [1.0, 0.4, 2.0])
+    after, rate_after = shape + (weight * X).sum(1), rate + (weight * factor * h).sum(1)
     found = _of_rows(
-        bn.Poisson(), Rows(X, np.ones(X.shape), np.ones(X.shape)), centre, spread, jnp.asarray(h)[None, None],
-        jnp.array([rate]), jax.random.split(jax.random.key(0), 2), jnp.asarray(2.0), points=20_000,
+        bn.Poisson(), Rows(X, weight, factor), np.log(after / rate_after)[:, None], 1 / np.sqrt(after)[:, None],
+        jnp.asarray(h)[None, None], jnp.array([rate]), jax.random.split(jax.random.key(0), 2), jnp.asarray(shape),
+        points=20_000,
     )  # fmt: skip
-    total = X.sum(1)
-    expected = stats.nbinom(2.0, rate / (rate + 1)).logpmf(total) + stats.multinomial(total, h).logpmf(X)
+    fixed = (weight * (X * np.log(factor * h) - gammaln(X + 1))).sum(1)
+    expected = fixed + shape * np.log(rate) - gammaln(shape) + gammaln(after) - after * np.log(rate_after)
     np.testing.assert_allclose(found[0], expected, atol=0.02)
+    if not beside:
+        total = X.sum(1)
+        known = stats.nbinom(shape, rate / (rate + 1)).logpmf(total) + stats.multinomial(total, h).logpmf(X)
+        np.testing.assert_allclose(expected, known)
 
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")
@@ -78,7 +121,11 @@ def test_samples_left_out_are_best_predicted_by_the_right_rank() -> None:
     fits = {rank: bn.fit(X, rank=rank, groups=groups, engine=bn.CAVI(starts=2)) for rank in (1, 3)}
     elpd = {rank: bn.diagnostics.loo(fit, size=100) for rank, fit in fits.items()}
     assert elpd[3].elpd > elpd[1].elpd + 4 * elpd[3].se
-    assert bn.diagnostics.loo(fits[3], by="group", size=100).n_data_points == 10
+    by_group = bn.diagnostics.loo(fits[3], by="group", size=100)
+    assert by_group.n_data_points == 10
+    assert abs(by_group.elpd - elpd[3].elpd) < 0.1 * abs(elpd[3].elpd)  # sums over rows, not means
+    alone = bn.diagnostics.loo(replace(fits[3], groups=np.arange(len(X))), by="group", size=100)
+    assert alone.elpd == pytest.approx(elpd[3].elpd)
     with pytest.raises(bn.EngineError, match="needs groups"):
         bn.diagnostics.loo(replace(fits[3], groups=None), by="group")
 

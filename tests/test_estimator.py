@@ -214,6 +214,17 @@ def test_missing_entries_are_left_out(fitted: BayesianNMF) -> None:
         fitted.transform(np.full((1, 15), np.nan))
 
 
+@pytest.mark.parametrize("holder", [np.asarray, sp.csr_array])
+def test_blocks_of_rows_are_all_of_X(
+    holder: Callable[[np.ndarray], object], fitted: BayesianNMF, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = holder(planted())
+    error, score = fitted._reconstruction_error(X), fitted.score(X)
+    monkeypatch.setattr("bayesnmf.estimator.BLOCK", 15 * 7)  # the last of four blocks is shorter
+    assert fitted._reconstruction_error(X) == pytest.approx(error, rel=1e-12)
+    assert fitted.score(X) == pytest.approx(score, rel=1e-4)  # blocks of activities stop at other steps
+
+
 def test_float32_stays_float32(fitted: BayesianNMF) -> None:
     X = planted().astype(np.float32)
     found = model().fit(X)

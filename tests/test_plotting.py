@@ -141,10 +141,17 @@ def test_components_and_activities_show_intervals() -> None:
     np.testing.assert_allclose(ends(ax, top), np.stack([low, high], 2), atol=1e-9)
     assert tuple(tick.get_text() for tick in ax.get_xticklabels()) == fit.features
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0", "1"]
+    assert heights_said(ax) == [f"{high.max():.3g}"]
     low, high = fit.interval("W", 0.9)
     ax = fit.plot.activities()
+    assert heights_said(ax) == [f"{most:.3g}" for most in high.max(0)]
     np.testing.assert_allclose(heights(ax, 2, high.max(0)), fit.W.T, atol=1e-9)
     np.testing.assert_allclose(ends(ax, high.max(0)), np.stack([low.T, high.T], 2), atol=1e-9)
+
+
+def heights_said(ax: Axes) -> list[str]:
+    """Return the numbers at the right, which say what the full height of each row is."""
+    return [tick.get_text() for tick in ax.child_axes[0].get_yticklabels()]
 
 
 def test_intervals_are_left_out_where_they_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +179,7 @@ def test_relevance_tells_kept_from_dropped() -> None:
     kept, dropped = fit.plot.relevance().containers
     assert [bar.get_height() for bar in kept] == fit.relevance[: fit.rank].tolist()
     assert len(kept) + len(dropped) == fit.model.rank
+    assert set(fit.plot.relevance().lines[0].get_ydata()) == {fit.model.shrinkage.threshold}
 
 
 def test_agreement_marks_what_was_found_again() -> None:
@@ -179,14 +187,19 @@ def test_agreement_marks_what_was_found_again() -> None:
     ax = fit.plot.agreement()
     assert len(ax.lines[0].get_xdata()) == (fit.agreement.cosine >= 0.9).sum()
     assert ax.get_yticklabels()[0].get_text() == "+0"
+    cosine = np.random.default_rng(0).random((3, fit.rank))
+    agreement = replace(fit.agreement, objective=np.array([3.0, 1.0, 2.0]), cosine=cosine, best=1)
+    ax = replace(fit, agreement=agreement).plot.agreement()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["+0", "+1", "+2"]
+    np.testing.assert_array_equal(ax.images[0].get_array(), cosine[[1, 2, 0]])
 
 
-def test_trace_ends_at_the_last_step() -> None:
-    fit = bn.fit(counts(), rank=2, engine=bn.MAP(starts=1, max_steps=25, tol=0.0, residual_tol=0.0))
+def test_trace_has_the_checks_at_their_steps() -> None:
+    """All but the least, which is at 0 on a logarithmic axis."""
+    fit = bn.fit(counts(), rank=2, engine=bn.MAP(starts=1, max_steps=25, check_every=10, tol=0.0, residual_tol=0.0))
     line = fit.plot.trace().lines[0]
-    assert np.all(np.diff(line.get_ydata()) < 0)
-    assert line.get_xdata()[0] == 0
-    assert line.get_xdata()[-1] <= 25
+    np.testing.assert_array_equal(line.get_xdata(), [0, 10, 20])
+    np.testing.assert_allclose(line.get_ydata(), (fit.trace - fit.trace[-1])[:3])
 
 
 @pytest.mark.parametrize("engine", [bn.Gibbs(chains=2, warmup=50, draws=50), bn.SVI(starts=1, max_steps=200)])
@@ -385,7 +398,7 @@ def test_by_condition_speaks_of_groups_where_there_are_any() -> None:
             bn.plotting.by_condition(fit, **wrong)
 
 
-def test_predictive_shows_what_was_observed_beside_what_the_model_makes() -> None:
+def test_predictive_shows_what_was_observed_beside_what_the_model_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = posterior()
     table = bn.diagnostics.predictive(fit, 100, seed=3)
     ax = fit.plot.predictive(size=100, seed=3)
@@ -397,6 +410,12 @@ def test_predictive_shows_what_was_observed_beside_what_the_model_makes() -> Non
     assert [said(p, 50) for p in (0, 0.125, 1)] == ["p < 0.02", "p = 0.12", "p > 0.98"]
     with pytest.raises(bn.EngineError, match="MAP"):
         made("names").plot.predictive()
+    table.iloc[[0, 2], table.columns.get_loc("probability")] = 0.0, 1.0
+    monkeypatch.setattr("bayesnmf.plotting._predictive.check", lambda *_, **__: table)
+    faces = fit.plot.predictive(size=100).collections[0].get_facecolors()
+    marked = (table["probability"] < 0.05) | (table["probability"] > 0.95)
+    np.testing.assert_array_equal([to_hex(face) != "#ffffff" for face in faces], marked)
+    assert 2 <= marked.sum() < len(table)
 
 
 def test_raster_sorts_features_by_their_component() -> None:
@@ -523,6 +542,10 @@ def test_scalp_shows_maps_and_spectra(maps: list[dict[str, Any]]) -> None:
         assert sorted(order) == list(range(31))
         np.testing.assert_allclose(shown["values"][order], H[k, :31, :2].sum(1))
         np.testing.assert_array_equal(shown["mask"][order], sure[k])
+        assert shown["vlim"] == pytest.approx((0, H[k, :31, :2].sum(1).max()))
+        assert f"share 0 to {H[k, :31, :2].sum(1).max():.2g}" in [text.get_text() for text in axes[k, 0].texts]
+        grey = ax.patches[0].get_extents().transformed(ax.transData.inverted())
+        assert (grey.x0, grey.x1) == pytest.approx((5, 12))
         np.testing.assert_allclose(ax.lines[0].get_xydata(), np.stack([HERTZ, H[k].sum(0)], 1))
         x, y = bands(ax)[0]
         for f, hertz in enumerate(HERTZ):
@@ -588,6 +611,8 @@ def test_brain_shows_the_slice_that_holds_most() -> None:
             column, row = int((voxel.x - left) // 3), int((voxel.y - bottom) // 3)
             assert shown[row, column] == pytest.approx(fit.H[k, j])
         assert len(ax.collections) == (low[k, of_slice[cut]] > 1 / 96).any()
+        assert {text.get_text(): text.get_position()[0] for text in ax.texts} == {"L": 0.02, "R": 0.98}
+        assert ax.get_xlim()[0] < ax.get_xlim()[1]
     assert not bn.plotting.brain(replace(fit, posterior=None), recording, components=1)[0].collections
     nothing = replace(fit, H=fit.H[:0], W=fit.W[:, :0], posterior=None)
     assert "no components" in bn.plotting.brain(nothing, recording)[0].texts[0].get_text()
