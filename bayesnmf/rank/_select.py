@@ -66,10 +66,10 @@ def select_rank(
     2. *Evidence*: `Fit.evidence` of `CAVI` without shrinkage, the ELBO with what it lacks by linear response, at these
        ranks and on both sides, until three on each side of the best are lower. Fits also begin at the one with a
        component more, without one of its smallest; where a rank is behind the best by less than starts lie apart
-       there, or at the best, ten chains pass through both, from other starts one rank above, and down from there; and
-       components of their fits are mixed, until nothing better comes of it. **The least rank within 3 nats of the best
-       is the answer**: a greater one must be better by 20 to 1. By the ELBO alone where X is too large for a response
-       at one of these ranks.
+       there, or at the best, ten chains of fits pass through both, from other starts one rank above, and down from
+       there; and components of their fits are mixed, until nothing better comes of it. **The least rank within 3 nats
+       of the best is the answer**: a greater one must be better by 20 to 1. By the ELBO alone where X is too large for
+       a response at one of these ranks.
     3. *Held-out data*: X is thinned into two parts that are independent given the noise (Neufeld et al. 2024, JMLR 25,
        57; Dharamshi et al. 2025, JASA 120, 511). Components and activities of one predict the other. The least rank
        within one standard error of the best. For `GammaNoise`, which has no posterior by `CAVI`, modes are compared in
