@@ -234,7 +234,7 @@ def _names(index: Any) -> tuple[str, ...] | None:
         return None
 
     def word(value: Any) -> str:
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return f"{value:.12g}" if isinstance(value, float) else str(value)
 
     return tuple(" ".join(map(word, key)) if isinstance(key, tuple) else word(key) for key in index)
 
@@ -404,7 +404,7 @@ def _mask(X: Any, missing: Any, observed: MatrixLike | None, weight: Any) -> tup
     import scipy.sparse as sp
 
     # a stored zero of X is an entry like any other; what is stored is what each entry lacks to weight 1
-    lack = sp.csr_array(X.shape) if weight is None else sp.csr_array(1 - _dense(weight))
+    lack = sp.csr_array(X.shape) if weight is None else sp.csr_array(1.0 - _dense(weight))
     for out in (missing, None if observed is None else sp.csr_array(~_dense(observed).astype(bool))):
         if out is not None:
             out = sp.csr_array(out, dtype=float)

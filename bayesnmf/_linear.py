@@ -11,7 +11,7 @@ import numpy as np
 
 from .engines._curvature import Moved
 from .engines._prepare import Rows
-from .engines._response import Response
+from .engines._response import CHUNK, Response
 
 
 class Estimate(NamedTuple):
@@ -166,10 +166,14 @@ class LinearOfColumns(Linear):
 def _of_product(response: Response, W: Moved, H: Moved, rows: Callable[[slice], Rows]) -> Estimate:
     of_H = response.solve(response.gradient(_each(*H.mean.shape)))
     variance = np.zeros((len(W.mean), H.mean.shape[1]))
+    few = max(1, CHUNK // (response.size * H.mean.shape[1]))
     for part, own, t in response.rows(W, rows):
-        joint = np.einsum("rk,zkj->zrj", W.mean[part], of_H, optimize=True)
-        joint -= np.einsum("zrk,kj->zrj", response.solve(t), H.mean, optimize=True)
-        variance[part] = np.einsum("kj,rkl,lj->rj", H.mean, own, H.mean, optimize=True) + (joint**2).sum(0)
+        variance[part] = np.einsum("kj,rkl,lj->rj", H.mean, own, H.mean, optimize=True)
+        for start in range(0, len(t), few):
+            some = slice(start, start + few)
+            joint = np.einsum("rk,zkj->zrj", W.mean[part][some], of_H, optimize=True)
+            joint -= np.einsum("zrk,kj->zrj", response.solve(t[some]), H.mean, optimize=True)
+            variance[part][some] += np.square(joint, out=joint).sum(0)
     return Estimate(W.mean @ H.mean, variance)
 
 

@@ -53,7 +53,9 @@ def joint_for(program: Program, table: Table, rank: int, dtype: Any) -> Joint:
     elif bare.needs("groups"):
         raise ModelError("The program takes groups: give the group of each sample, groups=... of shape (n,).")
     weight = None if np.all(rows.weight == 1) else jnp.asarray(rows.weight, dtype)
-    X = jnp.asarray(np.where(rows.weight > 0, rows.x, 1.0), dtype)
+    # what is not seen must be possible all the same: the feature's first entry that is
+    seen = rows.weight > 0
+    X = jnp.asarray(np.where(seen, rows.x, rows.x[seen.argmax(0), np.arange(table.shape[1])]), dtype)
     return Joint(bare, X, weight, given, rank, n_groups=n_groups)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ def resolve(model: Model, table: Table, engine: Engine) -> Model:
     learned.
     """
     model.check(table.shape[1])
+    if model.known is not None:
+        model = replace(model, known=_known(model.known, table))
     likelihood = model.likelihood
     if likelihood is None:
         likelihood = _likelihood_for(table, engine)
@@ -57,6 +60,20 @@ def resolve(model: Model, table: Table, engine: Engine) -> Model:
     if model.shrinkage is not None:
         model.shrinkage.check(W, H)
     return model
+
+
+def _known(known: Any, table: Table) -> np.ndarray:
+    """Return known rows as an array, a data frame's in the order of the features of X."""
+    names = list(map(str, known.columns)) if hasattr(known, "columns") else None
+    if names is not None and table.features is not None and names != list(table.features):
+        if len(set(names)) < len(names) or set(names) != set(table.features):
+            unknown = [name for name in names if name not in table.features]
+            raise ModelError(
+                f"Expected the columns of known to be the features of X, each once; {', '.join(unknown[:3]) or 'some'} "
+                "are not. Give an array in the order of the columns of X, or rename them."
+            )
+        known = known.iloc[:, [names.index(name) for name in table.features]]
+    return np.asarray(known, float)
 
 
 def _likelihood_for(table: Table, engine: Engine) -> Likelihood:

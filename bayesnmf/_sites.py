@@ -46,6 +46,11 @@ def look(joint: Joint, key: jax.Array) -> dict[str, Any]:
     for name, site in sites.items():
         if name in RESERVED:
             raise ModelError(f"Site {name!r} has a name that a fit has for something of its own: call it otherwise.")
+        if "/" in name:
+            raise ModelError(
+                f"Site {name!r} has a slash in its name, which no file can hold: call it otherwise. "
+                'numpyro.handlers.scope takes divider="_".'
+            )
         if site["type"] == "plate" and lengths.get(name, site["args"][0]) != site["args"][0]:
             raise ModelError(f"Expected plate {name!r} to have length {lengths[name]}; got {site['args'][0]}.")
         if site["type"] == "param":

@@ -32,7 +32,7 @@ class Model:
         under `ARD`.
     shrinkage : ARD, Compressive or Inclusion, optional
         Prior that finds the number of components.
-    known : array of shape (r, m), optional
+    known : array or data frame of shape (r, m), optional
         The first r rows of H, kept as they are up to their scale.
 
     Examples

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from ._errors import EngineError, Finding, check_count
+from ._errors import DataError, EngineError, Finding, check_count
 from ._types import MatrixLike
 from .align import Match, match_rows
 from .model import Model
@@ -441,10 +441,20 @@ def _none(posterior: Posterior | Sampled) -> dict[str, np.ndarray]:
 def match(fit_a: Fit, fit_b: Fit) -> Match:
     """Return which component of one fit is which of another, by the cosine of their rows of H.
 
+    Features go by their names where both fits have some, in whatever order. Raises DataError for other features.
+
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(np.outer(np.arange(20), np.ones(10)))
     >>> fit = bn.fit(X, rank=2)
     >>> bn.match(fit, fit).own.tolist()
     [0, 1]
     """
-    return match_rows(fit_a.H, fit_b.H)
+    names, others, H = fit_a.features, fit_b.features, fit_b.H
+    if names is not None and others is not None and names != others and len(set(others)) == len(others):
+        if set(names) != set(others):
+            differing = sorted(set(names) ^ set(others))
+            raise DataError(f"Expected two fits with the same features; only one of them has {differing[:3]}.")
+        H = H[:, [others.index(name) for name in names]]
+    if fit_a.H.shape[1] != H.shape[1]:
+        raise DataError(f"Expected two fits with the same features; got {fit_a.H.shape[1]} and {H.shape[1]}.")
+    return match_rows(fit_a.H, H)

@@ -98,11 +98,10 @@ class Sampled:
                 "A fit of a program of your own has no projection: new samples need its priors and its noise. Fit the "
                 "program to old and new samples together."
             )
-        moments = [
-            (a.mean((0, 1)), np.maximum(a.var((0, 1)), 1e-12 * np.square(a).mean((0, 1)))) for a in (self.W, self.H)
-        ]
         factors: list[Any] = []
-        for mean, variance in moments:
+        for a in (self.W, self.H):
+            mean = np.maximum(a.mean((0, 1)), 1e-12 * a.mean())  # known entries can be 0
+            variance = np.maximum(a.var((0, 1)), 1e-12 * mean**2)
             if self.likelihood.background == "quadratic":
                 factors.append(TruncatedNormals.of_moments(mean, variance, self.power))
             else:

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 from scipy import stats
 from scipy.special import gammaln
@@ -128,6 +130,19 @@ def test_samples_left_out_are_best_predicted_by_the_right_rank() -> None:
     assert alone.elpd == pytest.approx(elpd[3].elpd)
     with pytest.raises(bn.EngineError, match="needs groups"):
         bn.diagnostics.loo(replace(fits[3], groups=None), by="group")
+
+
+def test_sbc_takes_programs_with_groups_and_with_other_means(promoted: None) -> None:
+    def shifted(X: Any, *, n: int, m: int, rank: int) -> None:
+        W = numpyro.sample("W", dist.Gamma(1.0, 1.0).expand([n, rank]))
+        H = numpyro.sample("H", dist.Gamma(1.0, 1.0).expand([rank, m]))
+        numpyro.sample("X", dist.Poisson(1 + W @ H), obs=X)
+
+    engine = bn.SVI(max_steps=20, draws=30, starts=1)
+    assert bn.diagnostics.sbc(shifted, (6, 4), rank=2, engine=engine, sets=1).ranks["sum of W"].shape == (1,)
+    program, groups = bn.models.load("hierarchical-groups"), [0, 0, 0, 1, 1, 1]
+    found = bn.diagnostics.sbc(program, (6, 4), rank=2, engine=engine, sets=1, groups=groups)
+    assert found.ranks["sum of W"].shape == (1,)
 
 
 @pytest.mark.exhaustive

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from helpers import observations, planted
@@ -87,6 +88,18 @@ def test_observed_and_weights_may_be_sparse(hold: Any) -> None:
         table = read(holder(X), observed=hold(beside["observed"]), weights=hold(beside["weights"]))
         np.testing.assert_allclose(weight_of(table), weight_of(plain), atol=1e-15)
         np.testing.assert_array_equal(full(table), full(plain))
+
+
+def test_whole_weights_of_sparse_data_are_floats() -> None:
+    """A file of the fit has floats, and is refused otherwise."""
+    whole = np.random.default_rng(0).integers(0, 3, (N, M))
+    assert read(sp.csr_array(planted(N, M)), weights=sp.csr_array(whole)).weight.dtype == float
+
+
+def test_names_of_times_keep_their_digits() -> None:
+    times = [1234.561, 1234.562, 12345.67, 0.1 + 0.2]
+    frame = pd.DataFrame(planted(4, 3) + 1.0, index=times)
+    assert read(frame).samples == ("1234.561", "1234.562", "12345.67", "0.3")
 
 
 def test_a_zero_held_out_of_sparse_data_is_held_out() -> None:

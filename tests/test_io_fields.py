@@ -102,6 +102,18 @@ def test_epochs_keep_their_events_and_times(raw: Any, signal: np.ndarray) -> Non
     assert epochs.times[0] == -0.5
 
 
+@pytest.mark.filterwarnings("ignore:The measurement information indicates:RuntimeWarning")
+@pytest.mark.parametrize("change", [{}, {"decim": 2}, {"resample": 50.0}])
+def test_onsets_of_epochs_are_on_the_clock_of_the_recording(raw: Any, change: dict[str, Any]) -> None:
+    events, codes = mne.events_from_annotations(raw, verbose=False)
+    cut = {"baseline": None, "preload": True, "verbose": False, "decim": change.get("decim", 1)}
+    epochs = mne.Epochs(raw, events, codes, -0.5, 0.49, **cut)
+    if "resample" in change:
+        epochs.resample(change["resample"], verbose=False)
+    found = io.from_mne(epochs, frequencies=(5, 10)).samples["onset"].unique()
+    np.testing.assert_allclose(found, epochs.events[:, 0] / RATE)
+
+
 def test_a_fit_comes_back_as_component_channel_frequency(raw: Any) -> None:
     recording = io.from_mne(raw, events="tone", tmin=-1, tmax=1, frequencies=(5, 20))
     fit = bn.fit(recording, rank=2, likelihood=bn.GammaNoise(), engine=QUICK)
@@ -418,6 +430,9 @@ def test_components_of_some_voxels_and_what_cannot_be_an_image(series: Any) -> N
     kept = replace(recording, X=recording.X[:, ::3], features=recording.features.iloc[::3])
     image = io.to_nifti(kept.X, kept)
     np.testing.assert_array_equal(image.get_fdata()[tuple(kept.features[["i", "j", "k"]].to_numpy().T)], kept.X.T)
+    for kind in (bool, np.int64):
+        found = io.to_nifti((kept.X > np.median(kept.X)).astype(kind), kept).get_fdata()
+        assert found.sum() == (kept.X > np.median(kept.X)).sum()
     with pytest.raises(DataError, match="58 voxels; got shape"):
         io.to_nifti(kept.X, recording)
     with pytest.raises(DataError, match="read_nifti"):

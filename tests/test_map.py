@@ -1,10 +1,12 @@
 """MAP: the theorems of the algorithms, and agreement with other software."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from helpers import HOLDERS, LIKELIHOODS, PRIORS, Descent, methods, observations, planted, repeated, slow_kl
@@ -223,13 +225,21 @@ def test_known_rows_are_held_while_hals_moves_the_others() -> None:
         assert fits[0].objective == pytest.approx(fits[1].objective, rel=1e-6)
 
 
-def test_known_rows_stay_and_the_others_are_learned() -> None:
+def test_known_rows_stay_and_the_others_are_learned(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     profiles = rng.dirichlet(np.full(30, 0.3), 4)
     X = rng.poisson(rng.gamma(1.0, 60.0, (80, 4)) @ profiles)
     fit = bn.fit(X, bn.Model(rank=4, known=5.0 * profiles[2:]), engine=bn.MAP(starts=5))
     np.testing.assert_allclose(fit.H[:2], profiles[2:], rtol=1e-5)
     assert bn.align.match_rows(profiles[:2], fit.H[2:]).cosine.min() > 0.95
+    frame = pd.DataFrame(X, columns=[f"c{j}" for j in range(30)])
+    catalogue = pd.DataFrame(5.0 * profiles[2:], ["a", "b"], frame.columns).iloc[:, ::-1]
+    by_name = bn.fit(frame, bn.Model(rank=4, known=catalogue), engine=bn.MAP(starts=5))
+    np.testing.assert_array_equal(by_name.H, fit.H)
+    by_name.save(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(bn.load(tmp_path / "fit.nc").model.known, 5.0 * profiles[2:])
+    with pytest.raises(bn.ModelError, match="each once; other are not"):
+        bn.fit(frame, bn.Model(rank=4, known=catalogue.rename(columns={"c3": "other"})), engine=bn.MAP())
     shrunk = bn.fit(X, bn.Model(rank=8, known=profiles[2:], shrinkage=bn.ARD()), engine=bn.MAP(starts=5))
     assert shrunk.rank == 4
     np.testing.assert_allclose(shrunk.H[:2], profiles[2:], rtol=1e-5)

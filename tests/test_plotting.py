@@ -447,6 +447,13 @@ def test_raster_of_a_part() -> None:
     held = fit.mass[:, None] * fit.H
     one = bn.plotting.raster(fit, X, components=1)[1].images[0]
     assert len(one.get_array()) == (held.argmax(0) == 1).sum()
+    holed = np.where(np.arange(8) == 3, np.nan, X)
+    missing = bn.plotting.raster(fit, holed)[1].images[0].get_array()
+    called_x = pd.DataFrame(holed, columns=["X", *"bcdefgh"])
+    for held_so in (called_x, np.ma.masked_invalid(holed)):
+        np.testing.assert_array_equal(bn.plotting.raster(fit, held_so)[1].images[0].get_array(), missing)
+    of_coo = bn.plotting.raster(fit, csr_array(X).tocoo(), samples=slice(5, 15))[1].images[0]
+    np.testing.assert_array_equal(whole.get_array(), of_coo.get_array())
     for wrong in ({"X": X.T}, {"X": X, "time": np.zeros(20)}, {"X": X, "samples": slice(0, 1)}):
         with pytest.raises(bn.DataError, match="Expected"):
             bn.plotting.raster(fit, **wrong)

@@ -103,6 +103,21 @@ def test_deterministic_factors_and_other_means() -> None:
     assert "mean_is_not_WH" in [finding.name for finding in fit.warnings]
 
 
+def shares(X: Any, *, n: int, m: int, rank: int) -> None:
+    """X between 0 and 1, as methylation is."""
+    W = numpyro.sample("W", dist.Gamma(1.0, 1.0).expand([n, rank]))
+    H = numpyro.sample("H", dist.Gamma(1.0, 1.0).expand([rank, m]))
+    numpyro.sample("X", dist.Beta(1 + W @ H, 2.0), obs=X)
+
+
+def test_missing_entries_need_not_be_possible_at_one() -> None:
+    X = np.random.default_rng(0).beta(2.0, 2.0, (10, 6))
+    X[3, 2] = X[0, 4] = np.nan
+    fit = bn.fit(X, shares, rank=2, engine=bn.SVI(max_steps=50, draws=20, starts=1))
+    assert np.isfinite(fit.W).all()
+    assert np.isfinite(fit.objective)
+
+
 def budgets(X: Any, *, n: int, m: int, rank: int) -> None:
     """Sites by sample and by feature, which no plate names, and whose lengths may be those of others."""
     xi = numpyro.sample("xi", dist.Gamma(2.0, 2.0).expand([n]))
@@ -210,6 +225,7 @@ def sites(**missing: Any) -> Any:
         (sites(free=True), "no observed site X"),
         (sites(discrete=["z"]), "'z' is discrete"),
         (sites(named="scale"), "'scale' has a name that a fit has"),
+        (sites(named="noise/shape"), "'noise/shape' has a slash"),
         (sites(plate=7), "Expected plate 'component' to have length 3; got 7"),
         (sites(param=["level"]), "numpyro.param"),
         (sites(noise=lambda mean: dist.Beta(mean, 1.0)), "log density of the program is"),

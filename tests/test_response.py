@@ -135,6 +135,16 @@ def full_covariance(linear: Linear) -> np.ndarray:
     return covariance[np.ix_(order, order)]
 
 
+@pytest.mark.parametrize("n", [8, 5])
+def test_intervals_of_the_mean_are_made_of_a_few_samples_at_a_time(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    posterior = converged("poisson", n, **BELIEFS["gamma-learned"]()).posterior
+    whole = posterior.linear_response.mean
+    monkeypatch.setattr("bayesnmf._linear.CHUNK", 3 * posterior.linear_response.response.size * 6)
+    again = replace(posterior).linear_response
+    np.testing.assert_allclose(again.mean.variance, whole.variance, rtol=1e-9)
+    assert "mean" in vars(again)
+
+
 GIVEN: dict[str, Any] = {"W": bn.Gamma(1.5, mean=4.0), "H": bn.Gamma(1.2, mean=1.0)}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "priors given": ("poisson", GIVEN),

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesnmf as bn
@@ -66,6 +67,21 @@ def stopped_early(fit: bn.Fit) -> bn.Fit:
     q = fit.posterior
     assert q is not None
     return replace(fit, posterior=replace(q, W=Gammas(q.W.shape[::-1], q.W.rate)))
+
+
+def test_components_are_matched_by_the_names_of_features() -> None:
+    H = np.array([[0.6, 0.3, 0.1, 0.0], [0.0, 0.1, 0.3, 0.6]])
+    X = pd.DataFrame(np.random.default_rng(0).poisson(np.random.default_rng(1).gamma(1.0, 200.0, (30, 2)) @ H))
+    X.columns = list("abcd")
+    one, other = (bn.fit(frame, rank=2, engine=bn.MAP()) for frame in (X, X.iloc[:, ::-1]))
+    found = bn.match(one, other)
+    np.testing.assert_allclose(other.H[found.other][:, ::-1], one.H[found.own], atol=0.01)
+    assert found.cosine.min() > 0.999
+    renamed = replace(other, features=("d", "c", "b", "z"))
+    with pytest.raises(bn.DataError, match="only one of them has"):
+        bn.match(one, renamed)
+    with pytest.raises(bn.DataError, match="got 4 and 3"):
+        bn.match(one, bn.fit(X.to_numpy()[:, :3], rank=2, engine=bn.MAP()))
 
 
 # markers

@@ -33,8 +33,8 @@ def tell(stage: Stage) -> Story:
     ]
     cautions = [
         f"That every component is a process in many tumours: {small} of {fit.rank} hold less than 1% of all mutations.",
-        "That these are the signatures of a catalogue. Match them with `bayesnmf.match` against one, and read the "
-        "cosine.",
+        "That these are the signatures of a catalogue. Match their rows with one by "
+        "`bayesnmf.align.match_rows`, and read the cosine.",
     ]
     lead = ["Samples are tumours, features are the 96 contexts of substitutions, entries are counts of mutations."]
     return Story(fit, figure(fit), "Mutational signatures of breast cancers", lead, found, cautions)

@@ -24,10 +24,10 @@ NAMES = ("dispersion", "zeros", "spread of row totals", "spread of column totals
 def predictive(fit: Fit, size: int = 200, *, seed: int = 0) -> pd.DataFrame:
     """Compare X with data that the fitted model makes: what it looks like and what it should look like.
 
-    For each draw of W, H and the noise a new X is drawn, and a quantity is computed of both (Gelman, Meng and Stern
-    1996). A probability near 0 or 1 says that the model does not make data like these; near 1/2 that this quantity does
-    not tell. The same data were fitted and are judged, so that these probabilities are not uniform where the model is
-    right: they keep to the middle.
+    For each draw of W, H and the noise (its mean, where it is one by feature) a new X is drawn, and a quantity is
+    computed of both (Gelman, Meng and Stern 1996). A probability near 0 or 1 says that the model does not make data
+    like these; near 1/2 that this quantity does not tell. The same data were fitted and are judged, so that these
+    probabilities are not uniform where the model is right: they keep to the middle.
 
     Quantities: mean squared residual over its variance; share of exact zeros; mean squared residual of the totals of
     rows and of columns over their variance; correlation of the residuals of rows that follow each other, within groups

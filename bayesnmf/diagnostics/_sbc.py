@@ -71,7 +71,7 @@ def sbc(
     seed : int
         Same seed, same ranks.
     **data
-        ``observed``, ``weights``, ``size_factors``, ``opportunities``, as in `bayesnmf.fit`.
+        ``observed``, ``weights``, ``size_factors``, ``opportunities``, ``groups``, as in `bayesnmf.fit`.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def sbc(
         X, truth = simulation.draw(key)
         found = fit(X, model, rank=rank, engine=engine, seed=key, **data)
         posterior: Any = found.posterior
-        scale = posterior.others["scale"]
+        scale = posterior.others.get("scale", np.ones(posterior.W.shape[:2] + posterior.W.shape[3:]))
         pooled = [
             a.reshape(-1, *a.shape[2:]) for a in (posterior.W / scale[:, :, None], posterior.H * scale[..., None])
         ]

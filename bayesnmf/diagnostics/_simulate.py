@@ -65,8 +65,7 @@ class Simulation:
         """Return X and the sites that made it, under JAX's transformations."""
         from numpyro import handlers
 
-        n, m = self.joint.X.shape
-        given = {"n": n, "m": m, "rank": self.joint.rank, **self.joint.given}
+        _, given = self.joint.arguments(None)
         trace = handlers.trace(handlers.seed(self.joint.program, key)).get_trace(None, **given)
         return {name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")}
 

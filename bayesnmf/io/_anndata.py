@@ -87,7 +87,9 @@ def read_h5ad(path: str | PathLike[str], *, layer: str | None = None) -> Recordi
         X = anndata.io.read_elem(held[key])
         others = [name for name in held if name != key]
         beside = f", beside it {', '.join(others)}" if others else ""
-        X = X if isinstance(X, np.ndarray) else sp.csr_array(X)
+        if not isinstance(X, np.ndarray):
+            X.check_format(full_check=True)  # an index beyond the ends would be read all the same
+            X = sp.csr_array(X)
         found = Recording(X, obs, var, f"{path.name}, {key}{beside}:")
         if layer is not None or found.is_counts:
             return found

@@ -69,7 +69,8 @@ def from_mne(
     -------
     Recording
         `features` has columns x, y, z: places of the sensors in MNE's head coordinates, in metres, NaN where unknown.
-        `samples` has onset: seconds from the start of the recording to the event or the window; and event, its name.
+        `samples` has onset: seconds from the start of the recording to the event or the window (of epochs: on the clock
+        of what they were cut from); and event, its name.
         Windows in which a channel is flat or holds NaN are missing (NaN) for it. `Recording.fold` gives H of a fit as
         component x channel x frequency.
 
@@ -104,8 +105,9 @@ def from_mne(
         epochs = _cut(mne, instance, names, tmin, tmax, window) if continuous else _kept(instance, names, tmin, tmax)
         scale, unit = _picked(epochs, picks)
         array = _power(mne, epochs, window, frequencies) * scale**2
-    start = instance.first_samp if continuous else 0
-    array = array.assign_coords(onset=("epoch", (epochs.events[:, 0] - start) / rate))
+    # events of epochs are in samples of the recording that they were cut from, before any decimation
+    start, clock = (instance.first_samp, rate) if continuous else (0, getattr(instance, "_raw_sfreq", None) or rate)
+    array = array.assign_coords(onset=("epoch", (epochs.events[:, 0] - start) / clock))
     if events is not None or not continuous:
         called = {code: name for name, code in epochs.event_id.items()}
         array = array.assign_coords(event=("epoch", [called[code] for code in epochs.events[:, 2]]))

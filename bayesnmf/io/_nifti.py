@@ -119,7 +119,7 @@ def to_nifti(values: Fit | np.ndarray, recording: Recording) -> Any:
         raise DataError("Expected a recording of bayesnmf.io.read_nifti, whose features have the voxels i, j, k.")
     if H.ndim != 2 or H.shape[1] != len(voxels):
         raise DataError(f"Expected values for components and {len(voxels)} voxels; got shape {H.shape}.")
-    volumes = np.zeros((*grid["shape"], len(H)), H.dtype)
+    volumes = np.zeros((*grid["shape"], len(H)), H.dtype if H.dtype.kind == "f" else np.float32)
     volumes[voxels["i"], voxels["j"], voxels["k"]] = H.T
     image = nibabel.Nifti1Image(volumes, np.array(grid["affine"]))
     image.header.set_xyzt_units("mm")

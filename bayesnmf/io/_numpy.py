@@ -67,7 +67,9 @@ def _npz(path: Path) -> tuple[Any, str]:
             if "format" in arrays and "shape" in arrays:
                 from scipy.sparse import load_npz
 
-                return load_npz(path).tocsr(), "sparse"
+                X = load_npz(path).tocsr()
+                X.check_format(full_check=True)  # an index beyond the ends would be read all the same
+                return X, "sparse"
             if len(arrays.files) == 1:
                 return arrays[arrays.files[0]], "no names"
             held = ", ".join(arrays.files) or "nothing"

@@ -82,7 +82,7 @@ class Recording:
         return values[~np.isnan(values)] if values.dtype.kind == "f" else values
 
     def fold(self, fit: Fit, prob: float = 0.9) -> xr.Dataset:
-        """Return W and H of a fit to this recording in the recording's own dimensions, with names and coordinates.
+        """Return W and H of a fit to this recording in the recording's own dimensions, with their names.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ BIN_S = 0.1
 DIGITS = 9
 """Edges of bins are rounded to a nanosecond, so that a spike at 0.3 s begins the fourth bin of 0.1 s."""
 
-MOST = 2**30
+MOST = 2**28
 """Entries of a matrix of counts above which the times are taken not to be in seconds."""
 
 UNIT = ("unit", "unit_id", "neuron", "neuron_id", "cell", "cell_id", "cluster", "cluster_id")

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from .._errors import DataError
+from .._input import labelled
 from ..result import Fit
 from ..summaries import intervals
 from ._activities import courses
@@ -68,8 +69,8 @@ def raster(
     >>> features.get_ylabel()
     'feature, by main component'
     """
-    X = getattr(X, "X", X)
-    X = X if hasattr(X, "tocsr") else np.asarray(X)
+    X = labelled(X)[0]
+    X = X.tocsr() if hasattr(X, "tocsr") else np.ma.filled(np.ma.asarray(X, float), np.nan)
     n, m = len(fit.W), fit.H.shape[1]
     place = np.arange(n) if time is None else np.asarray(time, float)
     if X.shape != (n, m):

@@ -83,7 +83,7 @@ class Joint:
         """Return NumPyro's trace at some values; what is left out is drawn, given a key."""
         model = handlers.substitute(self.program, data=values)
         model = handlers.seed(model, key) if key is not None else model
-        X, given = self._arguments(None)
+        X, given = self.arguments(None)
         return handlers.trace(model).get_trace(X, **given)
 
     def first(self, values: Point, key: Array) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Joint:
         def put(site: Any) -> Any:
             return values[site["name"]] if site["name"] in values else typical(site)
 
-        X, given = self._arguments(None)
+        X, given = self.arguments(None)
         model = handlers.substitute(handlers.seed(self.program, key), substitute_fn=put)
         return handlers.trace(model).get_trace(X, **given)
 
@@ -115,7 +115,7 @@ class Joint:
             jacobian.append(log * scale if site["name"] == "W" else log)
             return value
 
-        X, given = self._arguments(rows)
+        X, given = self.arguments(rows)
         weight = self.weight if rows is None or self.weight is None else self.weight[rows]
         model = handlers.substitute(Weighed(self.program, weight, scale), substitute_fn=put)
         total, trace = log_density(model, (X,), given, {})
@@ -175,7 +175,7 @@ class Joint:
         own = jax.nn.logsumexp(z[self.sheared], 1)
         return jnp.pad(own, (self.rank - len(own), 0))[None]
 
-    def _arguments(self, rows: Array | None) -> tuple[Array, dict[str, Any]]:
+    def arguments(self, rows: Array | None) -> tuple[Array, dict[str, Any]]:
         given = dict(self.given)
         X = self.X if rows is None else self.X[rows]
         if rows is not None and "size_factors" in given:
