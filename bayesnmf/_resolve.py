@@ -66,13 +66,14 @@ def _known(known: Any, table: Table) -> np.ndarray:
     """Return known rows as an array, a data frame's in the order of the features of X."""
     names = list(map(str, known.columns)) if hasattr(known, "columns") else None
     if names is not None and table.features is not None and names != list(table.features):
-        if len(set(names)) < len(names) or set(names) != set(table.features):
-            unknown = [name for name in names if name not in table.features]
+        place = {name: j for j, name in enumerate(names)}
+        if len(place) < len(names) or place.keys() != set(table.features):
+            unknown = sorted(place.keys() - set(table.features))
             raise ModelError(
                 f"Expected the columns of known to be the features of X, each once; {', '.join(unknown[:3]) or 'some'} "
                 "are not. Give an array in the order of the columns of X, or rename them."
             )
-        known = known.iloc[:, [names.index(name) for name in table.features]]
+        known = known.iloc[:, [place[name] for name in table.features]]
     return np.asarray(known, float)
 
 

@@ -454,7 +454,8 @@ def match(fit_a: Fit, fit_b: Fit) -> Match:
         if set(names) != set(others):
             differing = sorted(set(names) ^ set(others))
             raise DataError(f"Expected two fits with the same features; only one of them has {differing[:3]}.")
-        H = H[:, [others.index(name) for name in names]]
+        place = {name: j for j, name in enumerate(others)}
+        H = H[:, [place[name] for name in names]]
     if fit_a.H.shape[1] != H.shape[1]:
         raise DataError(f"Expected two fits with the same features; got {fit_a.H.shape[1]} and {H.shape[1]}.")
     return match_rows(fit_a.H, H)
