@@ -441,7 +441,8 @@ def _none(posterior: Posterior | Sampled) -> dict[str, np.ndarray]:
 def match(fit_a: Fit, fit_b: Fit) -> Match:
     """Return which component of one fit is which of another, by the cosine of their rows of H.
 
-    Features go by their names where both fits have some, in whatever order. Raises DataError for other features.
+    Features go by their names where both have some, in whatever order. Raises DataError for other features. Either may
+    be the ``truth`` of data that `bayesnmf.datasets.simulate` made.
 
     >>> import numpy as np, bayesnmf as bn
     >>> X = np.random.default_rng(0).poisson(np.outer(np.arange(20), np.ones(10)))
@@ -449,7 +450,8 @@ def match(fit_a: Fit, fit_b: Fit) -> Match:
     >>> bn.match(fit, fit).own.tolist()
     [0, 1]
     """
-    names, others, H = fit_a.features, fit_b.features, fit_b.H
+    names, others = (getattr(fit, "features", None) for fit in (fit_a, fit_b))
+    H = fit_b.H
     if names is not None and others is not None and names != others and len(set(others)) == len(others):
         if set(names) != set(others):
             differing = sorted(set(names) ^ set(others))
