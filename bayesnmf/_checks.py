@@ -120,10 +120,11 @@ def interval_findings(posterior: Posterior | Sampled) -> list[Finding]:
     if isinstance(posterior, Sampled):
         return _chain_findings(posterior)
     if not posterior.has_response:
+        of_draws = posterior.fitted is not None and not posterior.fitted.linear
         way_out = (
-            "the work of linear response is bounded. Use fewer features or components."
-            if posterior.linear and (posterior.fitted is None or posterior.fitted.linear)
-            else "samples are projected by CAVI at the mean of the draws. Project from a fit by engine=bn.CAVI()."
+            "samples are projected by CAVI at the mean of the draws. Project from a fit by engine=bn.CAVI()."
+            if of_draws
+            else "the work of linear response is bounded. Use fewer features or components."
         )
         said = f"intervals ignore how W and H move together, and are too narrow: {way_out}"
         return [Finding("intervals_of_mean_field", said)]

@@ -273,12 +273,24 @@ def _matrix(X: MatrixLike) -> tuple[Any, Any]:
     return np.where(missing, 0, array), missing
 
 
+def sound_csr(X: Any) -> Any:
+    """Return a sparse matrix by rows. Raises ValueError for indices beyond its ends: SciPy would follow them."""
+    import scipy.sparse as sp
+
+    if hasattr(X, "check_format"):
+        X.check_format(full_check=True)
+    return sp.csr_array(X)
+
+
 def _sparse(X: Any) -> tuple[Any, Any]:
     import scipy.sparse as sp
 
     if X.ndim != 2 or 0 in X.shape:
         raise DataError(f"Expected X of shape (n samples, m features), both at least 1; got {X.shape}.")
-    csr = sp.csr_array(X)
+    try:
+        csr = sound_csr(X)
+    except ValueError as error:
+        raise DataError(f"Expected a sparse X whose indices are within {X.shape}; {error}.") from None
     # sorting and dropping zeros work in place, and these may be the caller's arrays
     csr = sp.csr_array((_floats(csr.data), csr.indices.copy(), csr.indptr.copy()), shape=csr.shape)
     csr.sum_duplicates()

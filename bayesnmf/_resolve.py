@@ -9,6 +9,7 @@ import numpy as np
 
 from ._errors import DataError, ModelError
 from ._input import Table
+from .align import by_name
 from .engines import CAVI, MAP, Engine, Gibbs
 from .likelihoods import CompoundPoisson, Gaussian, Likelihood, Poisson
 from .model import Model
@@ -66,14 +67,14 @@ def _known(known: Any, table: Table) -> np.ndarray:
     """Return known rows as an array, a data frame's in the order of the features of X."""
     names = list(map(str, known.columns)) if hasattr(known, "columns") else None
     if names is not None and table.features is not None and names != list(table.features):
-        place = {name: j for j, name in enumerate(names)}
-        if len(place) < len(names) or place.keys() != set(table.features):
-            unknown = sorted(place.keys() - set(table.features))
+        order = by_name(table.features, names)
+        if order is None:
+            unknown = sorted(set(names) - set(table.features))
             raise ModelError(
                 f"Expected the columns of known to be the features of X, each once; {', '.join(unknown[:3]) or 'some'} "
                 "are not. Give an array in the order of the columns of X, or rename them."
             )
-        known = known.iloc[:, [place[name] for name in table.features]]
+        known = known.iloc[:, order]
     return np.asarray(known, float)
 
 

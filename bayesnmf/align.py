@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,19 @@ def cosines(H: np.ndarray, other: np.ndarray) -> np.ndarray:
         return a / np.where(norm > 0, norm, 1)
 
     return unit(H) @ unit(other).T
+
+
+def by_name(names: Sequence[str], others: Sequence[str]) -> list[int] | None:
+    """Return where each name stands among others; None where these are not the same names, each once.
+
+    >>> from bayesnmf.align import by_name
+    >>> by_name(["a", "b", "c"], ["c", "a", "b"])
+    [1, 2, 0]
+    """
+    place = {name: j for j, name in enumerate(others)}
+    if len(place) != len(names) or len(place) != len(others) or place.keys() != set(names):
+        return None
+    return [place[name] for name in names]
 
 
 def match_rows(H: np.ndarray, other: np.ndarray) -> Match:

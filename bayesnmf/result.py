@@ -13,7 +13,7 @@ import numpy as np
 
 from ._errors import DataError, EngineError, Finding, check_count
 from ._types import MatrixLike
-from .align import Match, match_rows
+from .align import Match, by_name, match_rows
 from .model import Model
 from .priors import Inclusion
 
@@ -452,12 +452,12 @@ def match(fit_a: Fit, fit_b: Fit) -> Match:
     """
     names, others = (getattr(fit, "features", None) for fit in (fit_a, fit_b))
     H = fit_b.H
-    if names is not None and others is not None and names != others and len(set(others)) == len(others):
-        if set(names) != set(others):
-            differing = sorted(set(names) ^ set(others))
-            raise DataError(f"Expected two fits with the same features; only one of them has {differing[:3]}.")
-        place = {name: j for j, name in enumerate(others)}
-        H = H[:, [place[name] for name in names]]
     if fit_a.H.shape[1] != H.shape[1]:
         raise DataError(f"Expected two fits with the same features; got {fit_a.H.shape[1]} and {H.shape[1]}.")
+    if names is not None and others is not None and names != others:
+        order = by_name(names, others)
+        if order is None:
+            differing = sorted(set(names) ^ set(others)) or "names more than once"
+            raise DataError(f"Expected two fits with the same features, each once; one of them has {differing[:3]}.")
+        H = H[:, order]
     return match_rows(fit_a.H, H)

@@ -595,20 +595,27 @@ def test_damaged_files_give_one_clear_error(tmp_path: Path, form: str, damage: s
     assert path.name in message or form == "10x names"
 
 
-@pytest.mark.parametrize("form", ["h5ad", "npz"])
+@pytest.mark.parametrize("form", ["h5ad", "npz", "mat", "memory"])
 @pytest.mark.parametrize("index", [2**30, 7, -1])
 def test_indices_beyond_the_ends_are_refused(tmp_path: Path, form: str, index: int) -> None:
-    """They would be read all the same, outside of the array."""
+    """They would be followed all the same, outside of the array."""
     X, path = sp.csr_array(np.arange(1.0, 7).reshape(3, 2)), tmp_path / f"x.{form}"
     if form == "h5ad":
         ad.AnnData(X).write_h5ad(path)
         with h5py.File(path, "r+") as file:
             file["X/indices"][2] = index
+    elif form == "mat":
+        with h5py.File(path, "w", userblock_size=512) as file:
+            group = file.create_group("X")
+            group.attrs.update({"MATLAB_class": np.bytes_("double"), "MATLAB_sparse": np.uint64(3)})
+            columns = X.tocsc()
+            group["data"], group["ir"], group["jc"] = columns.data, columns.indices.astype(np.int64), columns.indptr
+            group["ir"][2] = index
     else:
         X.indices[2] = index
-        sp.save_npz(path, X)
-    with pytest.raises(bn.DataError, match=f"{path.name} is not an"):
-        io.read(path)
+        sp.save_npz(tmp_path / "x.npz", X)
+    with pytest.raises(bn.DataError, match="indices are within" if form == "memory" else f"{path.name} is not an?"):
+        bn.fit(X, rank=1) if form == "memory" else io.read(path)
 
 
 @pytest.mark.parametrize("form", ["AnnData", "10x .mtx.gz"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._errors import DataError
+from .._input import sound_csr
 from ._recording import Recording, malformed, need
 
 if TYPE_CHECKING:
@@ -69,7 +70,6 @@ def read_h5ad(path: str | PathLike[str], *, layer: str | None = None) -> Recordi
     cells.h5ad, counts, beside it X: 20 samples x 5 features, counts
     """
     import h5py
-    import scipy.sparse as sp
 
     anndata = need("anndata", "cells")
     path = Path(path)
@@ -87,9 +87,7 @@ def read_h5ad(path: str | PathLike[str], *, layer: str | None = None) -> Recordi
         X = anndata.io.read_elem(held[key])
         others = [name for name in held if name != key]
         beside = f", beside it {', '.join(others)}" if others else ""
-        if not isinstance(X, np.ndarray):
-            X.check_format(full_check=True)  # an index beyond the ends would be read all the same
-            X = sp.csr_array(X)
+        X = X if isinstance(X, np.ndarray) else sound_csr(X)
         found = Recording(X, obs, var, f"{path.name}, {key}{beside}:")
         if layer is not None or found.is_counts:
             return found

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import DataError
+from .._input import sound_csr
 from ._recording import Recording, malformed, table
 
 SHOWN = 12
@@ -107,11 +108,9 @@ def _chosen(path: Path, shapes: dict[str, tuple[int, ...]], variable: str | None
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the arrays of numbers in a variable of a file before 7.3. Objects are of other classes, and left out."""
-    from scipy.sparse import csr_array
-
     if hasattr(value, "tocsr"):
         if value.dtype.kind in "buif":
-            yield name, csr_array(value)
+            yield name, sound_csr(value)
     elif type(value) is np.ndarray:
         if value.dtype.kind in "buif":
             yield name, value
@@ -152,5 +151,4 @@ def _loaded(item: Any) -> Any:
     X = csc_array((data, rows.astype(np.int64), item["jc"][()].astype(np.int64)), shape=_shape(item))
     if X.dtype.kind not in "buif":
         raise DataError(f"Expected real numbers; got {X.dtype}.")
-    X.check_format()
-    return X.tocsr()
+    return sound_csr(X)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import DataError
+from .._input import sound_csr
 from ._recording import Recording, malformed
 
 if TYPE_CHECKING:
@@ -117,8 +118,7 @@ def _h5(path: Path) -> Recording:
         kept = kept | {"genome": "features/genome"} if new else {"id": "genes", "name": "gene_names"}
         columns = {name: group[place].asstr()[:] for name, place in kept.items() if place in group}
         m, n = group["shape"][:]
-        X = sp.csr_array((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n, m))
-        X.check_format(full_check=True)
+        X = sound_csr(sp.csr_array((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n, m)))
         return _recording(path, X, pd.Series(group["barcodes"].asstr()[:]), pd.DataFrame(columns))
 
 
