@@ -42,6 +42,8 @@ def test_predictive_checks_see_what_is_wrong_and_nothing_else() -> None:
     shared = np.exp(np.cumsum(rng.normal(0, 0.15, mean.shape), 0))  # each feature drifts by itself
     drifting = bn.fit(rng.poisson(mean * shared / shared.mean(0)), rank=2, engine=engine)
     assert bn.diagnostics.predictive(drifting).probability["lag-1 autocorrelation"] < 0.02
+    alone = replace(drifting, groups=np.arange(len(X)))  # no two samples follow each other
+    assert bn.diagnostics.predictive(alone, 20).observed["lag-1 autocorrelation"] == 0
     with pytest.raises(bn.EngineError, match="MAP"):
         bn.diagnostics.predictive(bn.fit(X, rank=2, engine=bn.MAP(starts=1)))
 
