@@ -48,6 +48,8 @@ def test_log_likelihood_predictions_and_observations_are_those_of_the_model(
     tree = fit.to_datatree()
     assert list(tree.posterior["feature"].values) == list(frame.columns)
     W, H, dispersion = (tree.posterior[name].values for name in ("W", "H", "dispersion"))
+    np.testing.assert_array_equal(W, fit.posterior.W[:, ::every])
+    np.testing.assert_array_equal(dispersion, fit.posterior.others["dispersion"][:, ::every])
     v = np.outer(beside["size_factors"], beside["opportunities"]) * (W @ H)
     alpha = 1 / dispersion[..., None, None]
     expected = stats.nbinom(alpha, alpha / (alpha + v)).logpmf(X) * beside["weights"] * beside["observed"]
